@@ -1,0 +1,1 @@
+"""Prefect flows: order, retries, logs, artifacts, deployments. The only room that knows Prefect."""

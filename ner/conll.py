@@ -1,0 +1,90 @@
+"""Read CoNLL-2003 columns: a token a line, its IOB2 tag last, a blank line after each sentence.
+
+Format: https://www.clips.uantwerpen.be/conll2003/ner/ (columns split by single spaces; `-DOCSTART-` opens a document).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ner.errors import CorpusError, TagError
+from ner.tags import first_orphan, split_tag
+
+DOCSTART = "-DOCSTART-"
+
+
+class Sentence(NamedTuple):
+    """One annotated sentence. document_id counts from 0 in its split; line is where it starts in the file, from 1."""
+
+    document_id: int
+    tokens: list[str]
+    tags: list[str]
+    line: int
+
+
+def parse_conll(content: bytes, where: str) -> Iterator[Sentence]:
+    """Yield the sentences of one file, in order.
+
+    content: the bytes of the file; where: its name, for messages.
+    A file without `-DOCSTART-` lines is one document. The number of columns must be that of the first token line, 2 or
+    more. Raises CorpusError with file and line for bytes that are not UTF-8, NUL bytes, a wrong column count, an empty
+    token or an unfinished last line, and TagError for a tag or a sequence of tags that is not IOB2.
+    """
+    text = _decode(content, where)
+    document_id, columns, start = -1, 0, 1
+    tokens: list[str] = []
+    tags: list[str] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.removesuffix("\r")
+        if not line.strip() or line.startswith(DOCSTART):
+            if tokens:
+                yield _sentence(max(document_id, 0), tokens, tags, start, where)
+                tokens, tags = [], []
+            document_id += line.startswith(DOCSTART)
+            continue
+        fields = line.split("\t" if "\t" in line else " ")
+        columns = columns or len(fields)
+        if len(fields) != columns or columns < 2 or not fields[0] or not fields[-1]:
+            raise CorpusError(
+                f"{where}, line {number}: {len(fields)} columns in {line!r}, expected "
+                f"{max(columns, 2)} as on the first line, none of them empty; one space or tab separates them."
+            )
+        if not tokens:
+            start = number
+        tokens.append(fields[0])
+        tags.append(fields[-1])
+    if tokens:
+        raise CorpusError(
+            f"{where}, line {number}: the file ends inside a sentence (no blank line after {tokens[-1]!r}), so it is "
+            "probably cut short: get it again, or end it with a blank line."
+        )
+
+
+def _decode(content: bytes, where: str) -> str:
+    nul = content.find(b"\0")
+    if nul >= 0:
+        line = content.count(b"\n", 0, nul) + 1
+        raise CorpusError(f"{where}, line {line}: a NUL byte; annotated text has none, so get the file again.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CorpusError(
+            f"{where}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8 (Latin-1, perhaps): "
+            "convert the file with `iconv -f latin1 -t utf-8`."
+        ) from None
+
+
+def _sentence(document_id: int, tokens: list[str], tags: list[str], start: int, where: str) -> Sentence:
+    for offset, tag in enumerate(tags):
+        try:
+            split_tag(tag)
+        except TagError as error:
+            raise TagError(f"{where}, line {start + offset}: {error}.") from None
+    orphan = first_orphan(tags)
+    if orphan is not None:
+        previous = repr(tags[orphan - 1]) if orphan else "the start of the sentence"
+        raise TagError(
+            f"{where}, line {start + orphan}: tag {tags[orphan]!r} of {tokens[orphan]!r} follows {previous}, so it "
+            f"continues no entity. IOB2 starts every entity with B-: write 'B-{tags[orphan][2:]}'."
+        )
+    return Sentence(document_id, tokens, tags, start)

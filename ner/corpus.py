@@ -1,0 +1,47 @@
+"""What a corpus is known by: counts, a fingerprint of its content, and how much its splits share."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ner.tags import split_tag
+
+SPLITS = ("train", "validation", "test")
+
+
+def content_fingerprint(splits: dict[str, Iterable[tuple[Sequence[str], Sequence[str]]]]) -> str:
+    """Hex sha256 over the tokens and tags of every split, whatever the file format they came in.
+
+    splits: for each of SPLITS that there is, (tokens, tags) a sentence, in order. Two mirrors of one corpus have the
+    same fingerprint even where one of them lost the document boundaries. Canonical form: `split NAME`, then a line
+    `token TAB tag` a token and an empty line a sentence, joined by LF, in UTF-8.
+    """
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        if split not in splits:
+            continue
+        digest.update(f"split {split}\n".encode())
+        for tokens, tags in splits[split]:
+            lines = "".join(f"{token}\t{tag}\n" for token, tag in zip(tokens, tags, strict=True))
+            digest.update(f"{lines}\n".encode())
+    return digest.hexdigest()
+
+
+def entity_counts(tag_sequences: Iterable[Sequence[str]]) -> dict[str, int]:
+    """Entities of each type (one a B- tag of valid IOB2), types in alphabetical order."""
+    counts = Counter(
+        entity_type for tags in tag_sequences for prefix, entity_type in map(split_tag, tags) if prefix == "B"
+    )
+    return dict(sorted(counts.items()))
+
+
+def label_drift(counts: dict[str, int], reference: dict[str, int]) -> float:
+    """Total variation distance, 0 to 1, between two distributions of entity types; 1 where one has no entities.
+
+    Source: half the L1 distance of the two relative frequencies.
+    """
+    total, reference_total = sum(counts.values()), sum(reference.values())
+    if not total or not reference_total:
+        return 0.0 if total == reference_total else 1.0
+    types = counts.keys() | reference.keys()
+    return sum(abs(counts.get(t, 0) / total - reference.get(t, 0) / reference_total) for t in types) / 2

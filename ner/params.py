@@ -1,0 +1,149 @@
+"""The blocks of params.yaml, one frozen pydantic model each; a default lives in params.yaml, never here.
+
+    params = parse_params(yaml_text, where="params.yaml")
+    params.train.learning_rate
+"""
+
+import difflib
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ner.errors import ParamsError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
+
+
+class Block(BaseModel):
+    """One block of params.yaml: immutable, no unknown keys, no coercion of text to numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class DataParams(Block):
+    source: Name
+
+
+class ModelParams(Block):
+    base: Name
+
+
+class EncodingParams(Block):
+    context: Literal["document", "sentence"]
+    max_length: Annotated[int, Field(ge=8, le=8192)]
+
+
+class ValidationParams(Block):
+    max_sentence_tokens: Positive
+    max_token_chars: Positive
+    max_shared_sentences: Share
+    max_label_drift: Share
+
+
+class TrainParams(Block):
+    epochs: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    schedule: Literal["linear", "cosine", "constant_with_warmup"]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    batch_size: Positive
+    eval_batch_size: Positive
+    gradient_accumulation: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    adam_beta1: Annotated[float, Field(ge=0, lt=1)]
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)]
+    adam_epsilon: Annotated[float, Field(gt=0)]
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    processes: Positive
+    checkpoints: Positive
+
+
+class EvaluationParams(Block):
+    batch_size: Positive
+
+
+class GateParams(Block):
+    min_f1: Share
+    min_f1_per_type: dict[str, Share]
+    max_words_without_prediction: Annotated[int, Field(ge=0)]
+
+
+class RegistryParams(Block):
+    model: Annotated[str, Field(min_length=1, pattern=r"^[^/:\s]+$")]
+    experiment: Name
+
+
+class Params(Block):
+    """All of params.yaml."""
+
+    data: DataParams
+    model: ModelParams
+    encoding: EncodingParams
+    validation: ValidationParams
+    train: TrainParams
+    evaluation: EvaluationParams
+    gate: GateParams
+    registry: RegistryParams
+
+
+def parse_params(text: str, where: str = "params.yaml") -> Params:
+    """Check the whole file at once.
+
+    Raises ParamsError, which names every wrong key by its yaml path (`train.learning_rate`).
+    """
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{where} is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(tree, dict):
+        raise ParamsError(f"{where} holds no blocks; it needs {', '.join(Params.model_fields)}.")
+    return check_params(tree, where)
+
+
+def check_params(tree: dict[str, Any], where: str = "params.yaml") -> Params:
+    """Build Params from nested dicts. Raises ParamsError as parse_params does."""
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        problems = [_sentence(problem) for problem in error.errors()]
+        raise ParamsError(f"{where}: " + "; ".join(problems) + ".") from None
+
+
+def override(tree: dict[str, Any], changes: dict[str, dict[str, Any]], where: str) -> dict[str, Any]:
+    """A copy of nested params with `changes` (block, then key) laid over it, checked whole.
+
+    Raises ParamsError for a block or a key that params.yaml does not have, or a value out of range.
+    """
+    merged = {block: dict(values) for block, values in tree.items()}
+    for block, values in changes.items():
+        merged[block] = {**merged.get(block, {}), **values}
+    check_params(merged, where)
+    return merged
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    *parents, key = (str(part) for part in problem["loc"]) if problem["loc"] else ("",)
+    path = ".".join([*parents, key])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {path!r}{_guess(parents, key)}"
+    if problem["type"] == "missing":
+        return f"the key {path!r} is missing"
+    message = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    hint = ""
+    if isinstance(problem["input"], str) and "number" in problem["msg"]:
+        hint = " (YAML reads 1e-5 as text: write 1.0e-5)"
+    return f"{path} is {problem['input']!r}, need {message}{hint}"
+
+
+def _guess(parents: list[str], key: str) -> str:
+    fields: Any = Params.model_fields
+    for parent in parents:
+        fields = getattr(fields[parent].annotation, "model_fields", {}) if parent in fields else {}
+    near = difflib.get_close_matches(key, list(fields), n=1)
+    known = ", ".join(fields)
+    return f" (did you mean {near[0]!r}?)" if near else f" (known: {known})" if known else ""

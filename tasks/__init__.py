@@ -1,0 +1,1 @@
+"""One module a DVC stage, each run as `python -m tasks.<stage>`; `dvc.yaml` is the list."""

@@ -1,0 +1,47 @@
+"""How every stage starts and ends: one clear sentence on stderr for what a user can mend, a trace for our own bugs.
+
+    if __name__ == "__main__":
+        run_stage("ingest", main)
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+from ner.errors import NerError
+
+# Set before any library is imported by a stage: none of them may call home.
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "TOKENIZERS_PARALLELISM": "true",
+}
+for _name, _value in QUIET.items():
+    os.environ.setdefault(_name, _value)
+
+
+def run_stage(name: str, main: Callable[[], None]) -> None:
+    """Run `main` and end the process: 0, the error's own status, or 130 after Ctrl-C."""
+    try:
+        main()
+    except NerError as error:
+        fail(name, str(error), error.exit_status)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        where = f" at {error.filename}" if error.filename else ""
+        fail(name, f"{os.strerror(error.errno)}{where}: make room or give access, then run the same command again.", 1)
+    except KeyboardInterrupt:
+        fail(name, "stopped by Ctrl-C; run the same command again to go on.", 130)
+
+
+def fail(name: str, sentence: str, status: int) -> None:
+    """Print `name: sentence` on stderr and end the process with `status`."""
+    sys.stdout.flush()
+    print(f"{name}: {sentence}", file=sys.stderr, flush=True)
+    raise SystemExit(status)

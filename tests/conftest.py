@@ -1,0 +1,63 @@
+"""Fixtures that several tests share: our own small corpus and a tiny encoder with random weights (unit tests only)."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+import tasks.cli  # noqa: E402, F401  switches telemetry off before any library is imported
+
+ROOT = Path(__file__).resolve().parent.parent
+MINI = ROOT / "tests" / "data" / "mini"
+
+
+@pytest.fixture(scope="session")
+def mini_folder() -> Path:
+    """train.txt, valid.txt and test.txt in CoNLL-2003 columns, written for these tests, with document lines."""
+    return MINI
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of two layers and 32 dimensions with random weights and the words of our small corpus as vocabulary."""
+    import torch
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-encoder")
+    tokenizer = BertWordPieceTokenizer(lowercase=True)
+    tokenizer.train([str(p) for p in sorted(MINI.glob("*.txt"))], vocab_size=400, show_progress=False)
+    tokenizer.save_model(str(folder))
+    fast = BertTokenizerFast.from_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(fast), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
+    )
+    BertModel(config).save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `ingest` writes (data/prepared) for our small corpus."""
+    from tasks.ingest import ingest_files
+
+    folder = tmp_path_factory.mktemp("prepared") / "prepared"
+    files = {"train": MINI / "train.txt", "validation": MINI / "valid.txt", "test": MINI / "test.txt"}
+    ingest_files(files, folder, source="mini")
+    return folder
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the repository's tracked files (no outputs, no environment), to run stages in."""
+    target = tmp_path / "checkout"
+    ignore = shutil.ignore_patterns(
+        ".git", ".venv", ".dvc", "data", "models", "reports", "checkpoints", "__pycache__", ".ner", "*.egg-info"
+    )
+    shutil.copytree(ROOT, target, ignore=ignore)
+    shutil.copytree(MINI.parent, target / "tests" / "data", dirs_exist_ok=True)
+    return target
