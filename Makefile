@@ -1,0 +1,49 @@
+# Two commands on a fresh machine: `make train` and `make test`. Everything else is listed by `make`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+ENV := .venv/.installed
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env train quick card repro up test test-fast check clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+env: $(ENV)  ## make the environment in .venv from requirements.lock
+
+$(ENV): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "make: Python 3.11 is needed and $(PYTHON) is another; run make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/pip install --disable-pip-version-check --progress-bar off -q -r requirements.lock
+	@touch $@
+
+train: $(ENV)  ## the main job: corpus and encoder to a gated, registered model (flow `ner`, parameters of params.yaml)
+	@python -m flows.train
+
+quick: $(ENV)  ## the same with the small encoder, in minutes; its gate fails honestly under the threshold
+	@python -m flows.train --set model.base=all-minilm-l6-v2 --set train.learning_rate=3.0e-4 --set train.batch_size=16
+
+card: $(ENV)  ## the public card's own recipe: distilbert-base-uncased on single sentences (needs a model hub)
+	@python -m flows.train --set model.base=distilbert-base-uncased --set encoding.context=sentence \
+		--set encoding.max_length=512 --set train.epochs=3 --set train.learning_rate=2.0e-5 --set train.batch_size=16 \
+		--set train.warmup=0.0 --set train.weight_decay=0.0 --set train.precision=fp32
+
+repro: $(ENV)  ## the same stages without Prefect: dvc repro
+	@dvc repro
+
+up: $(ENV)  ## Prefect server, MLflow server and a worker on this machine; deploys ner/train; Ctrl-C stops all
+	@python -m flows.up
+
+test: $(ENV)  ## every test
+	@python -m pytest
+
+test-fast: $(ENV)  ## the tests that take under 30 s each
+	@python -m pytest -m "not slow"
+
+check: $(ENV)  ## lint and the fast tests
+	@ruff check . && ruff format --check . && python -m pytest -m "not slow"
+
+clean:  ## remove checkpoints of killed runs, workspaces and caches of tools; keeps data, models, reports, .dvc/cache, mlflow/data
+	@rm -rf checkpoints .ner/workspaces .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,89 @@
+"""The prepared corpus on disk: a parquet file for each split and manifest.json, written by `ingest`, read by the rest.
+
+    manifest = read_manifest(Path("data/prepared"))
+    split = read_split(Path("data/prepared"), "train")     # split.tokens[0], split.tag_ids[0]
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ner.errors import NerError
+from tasks.io import sha256_file
+
+MANIFEST = "manifest.json"
+AGAIN = "run `dvc repro ingest --force`, which makes it again"
+
+
+class Split(NamedTuple):
+    """The columns of one split, a value a sentence; tag_ids are indices into the manifest's `labels`."""
+
+    document_ids: list[int]
+    sentence_ids: list[int]
+    lines: list[int]
+    tokens: list[list[str]]
+    tag_ids: list[list[int]]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What `ingest` wrote about the corpus. Raises NerError where it is missing or broken."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NerError(f"{path} is missing: run `dvc repro ingest`, which makes it.") from None
+    except ValueError as error:
+        raise NerError(f"{path} cannot be read ({error}): {AGAIN}.") from None
+    missing = {"source", "fingerprint", "labels", "splits"} - (manifest.keys() if isinstance(manifest, dict) else set())
+    if missing:
+        raise NerError(f"{path} has no {', '.join(sorted(missing))}: {AGAIN}.")
+    return manifest
+
+
+def read_sentences(folder: Path, split: str) -> pa.Table:
+    """The table of one split, as it is on the disk.
+
+    Columns: document_id, sentence_id, line, tokens (list of strings), ner_tags (list of label ids).
+    Raises NerError where the split or its file is missing, or the file is not parquet.
+    """
+    path = folder / _about(folder, split)["parquet"]
+    try:
+        return pq.read_table(path)
+    except FileNotFoundError:
+        raise NerError(f"{path} is missing: {AGAIN}.") from None
+    except pa.ArrowInvalid as error:
+        raise NerError(f"{path} cannot be read ({str(error).splitlines()[0]}): {AGAIN}.") from None
+
+
+def read_split(folder: Path, split: str) -> Split:
+    """One split as Python lists, its file checked against the manifest.
+
+    Raises NerError as read_sentences does, and where the file is not the one that the manifest describes.
+    """
+    table = read_sentences(folder, split)
+    about = _about(folder, split)
+    if sha256_file(folder / about["parquet"]) != about["sha256"]:
+        raise NerError(f"{folder / about['parquet']} has another sha256 than {MANIFEST} says: {AGAIN}.")
+    return Split(*(table[name].to_pylist() for name in ("document_id", "sentence_id", "line", "tokens", "ner_tags")))
+
+
+def labels(table: pa.Table) -> list[str]:
+    """The label names that the ids in `ner_tags` stand for, from the metadata of the table itself."""
+    features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    return features["ner_tags"]["feature"]["names"]
+
+
+def to_tags(tag_ids: Sequence[Sequence[int]], names: Sequence[str]) -> list[list[str]]:
+    """Tags in words for ids, a list a sentence."""
+    return [[names[index] for index in ids] for ids in tag_ids]
+
+
+def _about(folder: Path, split: str) -> dict[str, Any]:
+    splits = read_manifest(folder)["splits"]
+    if split not in splits:
+        raise NerError(f"{folder} has no split {split!r}; it has {', '.join(splits)}.")
+    return splits[split]
