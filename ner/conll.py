@@ -37,9 +37,11 @@ def parse_conll(content: bytes, where: str) -> Iterator[Sentence]:
         line = line.removesuffix("\r")
         if not line.strip() or line.startswith(DOCSTART):
             if tokens:
-                yield _sentence(max(document_id, 0), tokens, tags, start, where)
+                document_id = max(document_id, 0)  # sentences before the first -DOCSTART- are a document of their own
+                yield _sentence(document_id, tokens, tags, start, where)
                 tokens, tags = [], []
-            document_id += line.startswith(DOCSTART)
+            if line.startswith(DOCSTART):
+                document_id += 1
             continue
         fields = line.split("\t" if "\t" in line else " ")
         columns = columns or len(fields)

@@ -1,7 +1,7 @@
 """catalog.yaml: what each name in it stands for, checked whole before anything is fetched.
 
-    catalog = read_catalog(Path("catalog.yaml"))
-    entry = resolve_corpus("conll2003", catalog)        # or owner/name@revision, or local/my-corpus
+catalog = read_catalog(Path("catalog.yaml"))
+entry = resolve_corpus("conll2003", catalog)        # or owner/name@revision, or local/my-corpus
 """
 
 import difflib
@@ -12,11 +12,15 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from ner.errors import CatalogError
+from ner.errors import CatalogError, SourceError
 
 CATALOG = Path("catalog.yaml")
 LOCAL = "local"
 HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+
+
+class Unreachable(SourceError):
+    """The place that a source comes from does not answer."""
 
 
 def _inside(path: str) -> str:
@@ -213,7 +217,8 @@ def _local(name: str, key: str) -> str:
     if not path.resolve().is_relative_to(root) or path.resolve() == root:
         raise CatalogError(
             f"params.yaml, {key}: {name!r} is outside {LOCAL}/, where DVC could not notice that its files changed. "
-            f"Copy it to {LOCAL}/{path.name or 'my-files'}, or add an entry of kind `files` with checksums to {CATALOG}."
+            f"Copy it to {LOCAL}/{path.name or 'my-files'}, or add an entry of kind `files`, with checksums, "
+            f"to {CATALOG}."
         )
     return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
 

@@ -1,21 +1,15 @@
 """The Great Expectations suites of stage `validate`, one for each table of tasks/flat_tables.py.
 
 Every expectation has a `description`, which Data Docs and the report show as its name, and says what it expects in
-`meta`. To add one: a line in the suite of its table; a new kind is a metric and a class, as at the top.
+`meta`. To add one: an entry in the suite of its table, and a column in tasks/flat_tables.py where it needs one.
 """
 
-import unicodedata
 from typing import Any, NamedTuple
 
 import great_expectations.expectations as gxe
-import pandas as pd
-from great_expectations.execution_engine import PandasExecutionEngine
-from great_expectations.expectations.expectation import ColumnMapExpectation
-from great_expectations.expectations.metrics.map_metric_provider import ColumnMapMetricProvider, column_condition_partial
 
-from ner.errors import TagError
 from ner.params import ValidationParams
-from ner.tags import first_orphan
+from tasks.custom_expectations import ExpectColumnValuesToBeIob2, ExpectColumnValuesToBeVisible
 
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 
@@ -32,53 +26,6 @@ class Facts(NamedTuple):
     document_boundaries: bool
 
 
-def is_iob2(tags: str) -> bool:
-    """Whether tags, separated by spaces, are all IOB2 tags and every I- continues an entity of its type."""
-    try:
-        return first_orphan(tags.split(" ") if tags else []) is None
-    except TagError:
-        return False
-
-
-def is_visible(token: str) -> bool:
-    """Whether anything of a token would be printed: encoders drop white space, control and format characters."""
-    return any(unicodedata.category(character)[0] not in "CZ" for character in token)
-
-
-def _holds(condition: Any, column: pd.Series) -> pd.Series:
-    return column.map({value: condition(value) for value in column.unique()}).astype(bool)
-
-
-class ColumnValuesIob2(ColumnMapMetricProvider):
-    condition_metric_name = "column_values.iob2"
-
-    @column_condition_partial(engine=PandasExecutionEngine)
-    def _pandas(cls, column: pd.Series, **kwargs: Any) -> pd.Series:
-        return _holds(is_iob2, column)
-
-
-class ColumnValuesVisible(ColumnMapMetricProvider):
-    condition_metric_name = "column_values.visible"
-
-    @column_condition_partial(engine=PandasExecutionEngine)
-    def _pandas(cls, column: pd.Series, **kwargs: Any) -> pd.Series:
-        return _holds(is_visible, column)
-
-
-class ExpectColumnValuesToBeIob2(ColumnMapExpectation):
-    """Expect each value to be a valid sequence of IOB2 tags, separated by spaces."""
-
-    map_metric = "column_values.iob2"
-    success_keys = ("mostly",)
-
-
-class ExpectColumnValuesToBeVisible(ColumnMapExpectation):
-    """Expect each value to have a character that is printed."""
-
-    map_metric = "column_values.visible"
-    success_keys = ("mostly",)
-
-
 def suites(facts: Facts, params: ValidationParams) -> dict[str, list[Any]]:
     """The expectations on each table of one split, in the order in which a failure is told."""
     return {
@@ -92,7 +39,7 @@ def suites(facts: Facts, params: ValidationParams) -> dict[str, list[Any]]:
 
 def _split(facts: Facts, params: ValidationParams) -> list[Any]:
     return [
-        gxe.ExpectColumnDistinctValuesToEqualSet(
+        gxe.ExpectColumnValuesToBeInSet(
             column="parquet_sha256",
             value_set=[facts.parquet_sha256],
             **_named("the parquet file is the one that ingestion wrote", f"sha256 {facts.parquet_sha256}"),
@@ -114,12 +61,14 @@ def _tokens(facts: Facts, params: ValidationParams) -> list[Any]:
     return [
         _rows("tokens", facts.counts),
         gxe.ExpectColumnValuesToBeInSet(
-            column="tag", value_set=facts.labels, **_named("every tag is in the label set", " ".join(facts.labels))
+            column="tag",
+            value_set=facts.labels,
+            **_named("every tag is in the label set", f"one of {' '.join(facts.labels)}"),
         ),
         gxe.ExpectColumnDistinctValuesToContainSet(
             column="tag",
             value_set=begins,
-            **_named("every entity type of training occurs", " ".join(facts.entity_types)),
+            **_named("every entity type of training occurs", " ".join(begins)),
         ),
         ExpectColumnValuesToBeVisible(
             column="token", **_named("no token is empty or blank", "a character that is printed")
@@ -165,10 +114,10 @@ def _sentences(facts: Facts, params: ValidationParams) -> list[Any]:
 
 
 def _documents(facts: Facts) -> list[Any]:
-    in_order = gxe.ExpectColumnPairValuesToBeEqual(
-        column_A="document_id",
-        column_B="position",
-        **_named("documents are whole and in order", "document_id counts 0, 1, 2, …, each in one piece"),
+    in_order = gxe.ExpectColumnValuesToBeIncreasing(
+        column="document_id",
+        strictly=True,
+        **_named("documents are in one piece and in order", "each document_id above the one before"),
     )
     once = gxe.ExpectColumnValuesToBeNull(
         column="copy_of", **_named("no document occurs twice, here or in a split before", "no copies")
@@ -196,7 +145,7 @@ def _rows(what: str, counts: dict[str, int] | None) -> Any:
     if count is None:
         return gxe.ExpectTableRowCountToBeBetween(min_value=1, **_named(f"there are {what}", "1 or more"))
     return gxe.ExpectTableRowCountToEqual(
-        value=count, **_named(f"the number of {what} is that of the catalogue", str(count))
+        value=count, **_named(f"the number of {what} is that of the catalogue", f"{count:,}")
     )
 
 

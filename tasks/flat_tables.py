@@ -3,8 +3,9 @@
 table      a row for                                        columns beside `place`
 split      the split                                        parquet_sha256, entities, label_drift
 tokens     each token                                       token, tag, token_chars
-sentences  each sentence                                    document_id, sentence_id, sentence_tokens, sentence_tags, tags
-documents  each run of sentences of one document            document_id, position, copy_of
+sentences  each sentence                                    document_id, sentence_id, sentence_tokens, sentence_tags,
+                                                            tags
+documents  each run of sentences of one document            document_id, copy_of
 texts      each distinct sentence of 5 tokens or more       also_in_{split} for each other split
 
 `place` says where a row comes from, `train.txt, line 17`. No table but `tokens` holds words of the corpus.
@@ -35,7 +36,7 @@ class Prepared(NamedTuple):
     """One split as ingestion wrote it."""
 
     rows: pa.Table
-    manifest: dict[str, Any]  # of this split
+    about: dict[str, Any]  # its entry in the manifest
     parquet_sha256: str  # of the file as it is now
 
 
@@ -67,7 +68,7 @@ def build_tables(splits: dict[str, Prepared], labels: list[str]) -> dict[str, Ta
         counts = _entities(own)
         facts = (splits[split].parquet_sha256, sum(counts.values()), label_drift(counts, reference))
         names = ["parquet_sha256", "entities", "label_drift"]
-        own["split"] = pd.DataFrame([facts], columns=names).assign(place=splits[split].manifest["parquet"])
+        own["split"] = pd.DataFrame([facts], columns=names).assign(place=splits[split].about["parquet"])
     return tables
 
 
@@ -77,7 +78,7 @@ def entity_types(tables: Tables) -> list[str]:
 
 
 def _rows(data: Prepared, labels: list[str]) -> Tables:
-    rows, file = data.rows.combine_chunks(), data.manifest["file"]
+    rows, file = data.rows.combine_chunks(), data.about["file"]
     tokens, tags = rows["tokens"].combine_chunks(), rows["ner_tags"].combine_chunks()
     names = _tag_names(tags, labels)
     sentences = pd.DataFrame(
@@ -152,7 +153,6 @@ def _documents(sentences: pd.DataFrame) -> pd.DataFrame:
     run = (sentences["document_id"] != sentences["document_id"].shift()).cumsum()
     groups = sentences.groupby(run, sort=False)
     documents = groups[["document_id", "place"]].first().reset_index(drop=True)
-    documents["position"] = np.arange(len(documents))
     digests = [hashlib.sha256(LINE_BREAK.join(text).encode()).hexdigest() for _, text in groups["text"]]
     documents["digest"] = pd.Series(digests, dtype="str")
     return documents
@@ -175,7 +175,11 @@ def _texts(split: str, tables: dict[str, Tables]) -> pd.DataFrame:
     texts = distinct[split]
     return pd.DataFrame(
         {"place": texts.to_numpy()}
-        | {f"also_in_{name}": texts.index.to_series().map(found).to_numpy() for name, found in distinct.items() if name != split}
+        | {
+            f"also_in_{name}": texts.index.to_series().map(found).to_numpy()
+            for name, found in distinct.items()
+            if name != split
+        }
     )
 
 

@@ -1,7 +1,7 @@
 """The prepared corpus on disk: a parquet file for each split and manifest.json, written by `ingest`, read by the rest.
 
-    manifest = read_manifest(Path("data/prepared"))
-    split = read_split(Path("data/prepared"), "train")     # split.tokens[0], split.tag_ids[0]
+manifest = read_manifest(Path("data/prepared"))
+split = read_split(Path("data/prepared"), "train")     # split.tokens[0], split.tag_ids[0]
 """
 
 import json

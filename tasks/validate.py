@@ -23,6 +23,7 @@ from tasks.expectations import Facts, suites
 from tasks.flat_tables import Tables, build_tables, entity_types, read_prepared
 from tasks.io import read_params, write_json
 from tasks.prepared import read_manifest
+from tasks.tables import plain_table
 from tasks.validation_report import failure, reduce_results
 
 PREPARED, VALIDATED, REPORTS = Path("data/prepared"), Path("data/validated.json"), Path("reports")
@@ -44,14 +45,15 @@ def validate(prepared: Path, validated: Path, reports: Path, params: ValidationP
         start = time.perf_counter()
         results[split] = run_suites(tables[split], suites(_facts(split, manifest, tables), params))
         seconds[split] = time.perf_counter() - start
-    report = reduce_results(manifest, results)
+    rows = {split: {name: len(table) for name, table in own.items()} for split, own in tables.items()}
+    report = reduce_results(manifest, rows, results)
     write_json(reports / "validation.json", report)
     write_data_docs(reports / "data_docs", report, results)
     if not report["passed"]:
-        raise ValidationFailed(f"{failure(report)}: {reports / 'data_docs' / 'index.html'} has the whole report.")
+        raise ValidationFailed(f"{failure(report)}: see {reports / 'data_docs' / 'index.html'}.")
     write_json(validated, {"fingerprint": manifest["fingerprint"], "passed": True})
     return [
-        [split, f"{len(tables[split]['sentences']):,}", f"{about['held']} of {about['expectations']}", f"{seconds[split]:.1f}"]
+        [split, f"{rows[split]['sentences']:,}", f"{about['held']} of {about['expectations']}", f"{seconds[split]:.1f}"]
         for split, about in report["splits"].items()
     ]
 
@@ -71,7 +73,10 @@ def run_suites(tables: Tables, expectations: dict[str, list[Any]]) -> Results:
         batch = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe("whole")
         suite = context.suites.add(gx.ExpectationSuite(table, expectations=expected))
         definition = context.validation_definitions.add(gx.ValidationDefinition(name=table, data=batch, suite=suite))
-        results[table] = definition.run(batch_parameters={"dataframe": tables[table]}, result_format=shown)
+        result = definition.run(batch_parameters={"dataframe": tables[table]}, result_format=shown)
+        order = [expectation.description for expectation in expected]
+        result.results.sort(key=lambda one, order=order: order.index(one.expectation_config.description))
+        results[table] = result
     return results
 
 
@@ -89,8 +94,7 @@ def _facts(split: str, manifest: dict[str, Any], tables: dict[str, Tables]) -> F
 
 def main() -> None:
     rows = validate(PREPARED, VALIDATED, REPORTS, read_params().validation)
-    for row in [["split", "sentences", "expectations", "seconds"], *rows]:
-        print("  ".join(f"{cell:<12}" for cell in row).rstrip())
+    print(plain_table([["split", "sentences", "expectations held", "seconds"], *rows]), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """What Great Expectations found, reduced to a report that is the same, byte for byte, for the same data."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
@@ -15,8 +14,13 @@ LINE = re.compile(r"(?<=, line )\d+$")
 Results = dict[str, ExpectationSuiteValidationResult]  # of one split, by table
 
 
-def reduce_results(manifest: dict[str, Any], results: dict[str, Results]) -> dict[str, Any]:
-    """The report: for each split and table every expectation, what was expected, what was found, and examples."""
+def reduce_results(
+    manifest: dict[str, Any], rows: dict[str, dict[str, int]], results: dict[str, Results]
+) -> dict[str, Any]:
+    """The report: for each split and table every expectation, what was expected, what was found, and examples.
+
+    rows: how many each table of each split has.
+    """
     splits = {}
     for split, tables in results.items():
         reduced = {table: [_expectation(one) for one in result.results] for table, result in tables.items()}
@@ -26,6 +30,7 @@ def reduce_results(manifest: dict[str, Any], results: dict[str, Results]) -> dic
             "passed": all(verdicts),
             "expectations": len(verdicts),
             "held": sum(verdicts),
+            "rows": rows[split],
             "tables": reduced,
         }
     passed = all(about["passed"] for about in splits.values())
@@ -37,23 +42,26 @@ def reduce_results(manifest: dict[str, Any], results: dict[str, Results]) -> dic
     }
 
 
-def broken(report: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(split, expectation) for each that does not hold."""
-    for split, about in report["splits"].items():
-        yield from ((split, one) for table in about["tables"].values() for one in table if not one["passed"])
-
-
 def failure(report: dict[str, Any]) -> str:
-    """A sentence without its full stop: the first broken expectation, where, and how much more is broken."""
-    (split, first), *others = broken(report)
-    examples = first.get("examples", [])
-    place = examples[0]["place"] if examples else report["splits"][split]["file"]
-    found = first.get("reason") or (repr(examples[0]["value"]) if examples else first["observed"])
-    sentence = f"{place} ({split}): broken is {first['name']!r} (expected: {first['expected']}; found: {found})"
-    more = first.get("unexpected", 0) - 1
-    counted = [f"{more} more such row{'s' * (more > 1)}"] * (more > 0)
-    counted += [f"{len(others)} more broken expectation{'s' * (len(others) > 1)}"] * bool(others)
-    return f"{sentence}, and {' and '.join(counted)}" if counted else sentence
+    """A sentence without its full stop: what is broken first, where, and how much more. A line goes before a count."""
+    broken = [
+        (split, one)
+        for split, about in report["splits"].items()
+        for table in about["tables"].values()
+        for one in table
+        if not one["passed"]
+    ]
+    (split, first), *others = sorted(broken, key=lambda pair: not pair[1]["examples"])
+    place, found = report["splits"][split]["file"], first.get("reason", first["observed"])
+    if first["examples"]:
+        place, found = first["examples"][0]["place"], repr(first["examples"][0]["value"])
+    sentence = f"{place}: {split} breaks {first['name']!r} (expected {first['expected']}; found {found})"
+    more = [_count(first.get("unexpected", 0) - 1, "more such row"), _count(len(others), "more broken expectation")]
+    return " and ".join([sentence, *filter(None, more)])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number > 1)}" if number > 0 else ""
 
 
 def _expectation(result: ExpectationValidationResult) -> dict[str, Any]:
@@ -64,22 +72,28 @@ def _expectation(result: ExpectationValidationResult) -> dict[str, Any]:
         "expected": config.meta["expected"],
         "passed": bool(result.success),
     }
-    if "unexpected_count" in found:
+    if "element_count" in found:
         count, rows = found["unexpected_count"], found["element_count"]
-        reduced |= {"observed": f"{count} of {rows} rows break it", "unexpected": count, "rows": rows}
-        reduced["unexpected_share"] = round(count / rows, 6) if rows else 0.0
+        share = count / rows if rows else 0.0
+        reduced["observed"] = f"{count:,} of {rows:,} rows break it" + f" ({share:.3%})" * (count > 0)
+        reduced |= {"unexpected": count, "unexpected_share": round(share, 6)}
     else:
-        reduced["observed"] = _observed(found.get("observed_value"))
+        reduced["observed"] = _observed(found)
     if not result.success:
         reduced["examples"] = [_example(config.type, row) for row in found.get("partial_unexpected_index_list") or []]
         reduced |= _raised(result.exception_info)
     return reduced
 
 
-def _observed(value: Any) -> str:
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _observed(found: dict[str, Any]) -> str:
+    if "partial_missing_list" in found:  # an expectation on the set of values; the list comes in no order
+        missing = sorted(found["partial_missing_list"])
+        names = f": {', '.join(missing)}" if len(missing) == found["missing_count"] else ""
+        return f"{found['missing_count']} of them missing{names}" if missing else "all of them"
+    value = found.get("observed_value")
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "nothing" if value is None else f"{value:,}"
 
 
 def _example(kind: str, row: dict[str, Any]) -> dict[str, str]:

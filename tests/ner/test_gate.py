@@ -5,7 +5,11 @@ from ner.params import GateParams
 
 METRICS = {
     "mode": "seqeval default (conlleval)",
-    "validation": {"f1": 0.9448, "per_type": {"PER": {"f1": 0.97}, "MISC": {"f1": 0.88}}, "words_without_prediction": 0},
+    "validation": {
+        "f1": 0.9448,
+        "per_type": {"PER": {"f1": 0.97}, "MISC": {"f1": 0.88}},
+        "words_without_prediction": 0,
+    },
     "test": {"f1": 0.91, "words_without_prediction": 0},
 }
 

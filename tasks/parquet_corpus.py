@@ -1,0 +1,92 @@
+"""Read a corpus that comes as parquet, the way the hub keeps it: a row a sentence, a list of tokens, a list of tags."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ner.conll import Sentence
+from ner.errors import CorpusError, TagError
+from ner.tags import first_orphan
+
+
+def read_parquet(
+    paths: Sequence[Path], tokens_column: str = "tokens", tags_column: str = "ner_tags", labels: list[str] | None = None
+) -> list[Sentence]:
+    """The sentences of one split, in the order of the files; document_id and line are 0: parquet has neither.
+
+    labels: what the ids in the tag column stand for, where the file does not say it itself. Raises CorpusError for a
+    file that cannot be read or lacks a column, TagError for tags that are not IOB2; both name the file and the row.
+    """
+    return [sentence for path in paths for sentence in _read_file(path, tokens_column, tags_column, labels)]
+
+
+def _read_file(path: Path, tokens_column: str, tags_column: str, labels: list[str] | None) -> list[Sentence]:
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CorpusError(f"{path.name} is no readable parquet file ({str(error).splitlines()[0]}).") from None
+    for column in (tokens_column, tags_column):
+        if column not in table.column_names:
+            raise CorpusError(
+                f"{path.name} has no column {column!r}, it has {', '.join(table.column_names)}: name the columns of "
+                "tokens and tags in an entry of catalog.yaml (tokens_column, tags_column)."
+            )
+    names = _label_names(table, tags_column, labels, path.name)
+    rows = zip(table[tokens_column].to_pylist(), table[tags_column].to_pylist(), strict=True)
+    return [_sentence(tokens, tags, names, f"{path.name}, row {row}") for row, (tokens, tags) in enumerate(rows, 1)]
+
+
+def _label_names(table: pa.Table, column: str, labels: list[str] | None, where: str) -> list[str] | None:
+    """What the ids stand for; None where the column holds the tags themselves."""
+    type_ = table.schema.field(column).type
+    if not pa.types.is_list(type_) and not pa.types.is_large_list(type_):
+        raise CorpusError(f"{where}: the column {column!r} holds no lists but {type_}.")
+    if pa.types.is_string(type_.value_type) or pa.types.is_large_string(type_.value_type):
+        return None
+    own = _own_names(table, column)
+    if own and labels and own != labels:
+        raise CorpusError(f"{where} says that its labels are {own}, the entry in catalog.yaml says {labels}.")
+    if not own and not labels:
+        raise CorpusError(
+            f"{where} does not say what the ids in {column!r} stand for: list the labels in an entry of catalog.yaml."
+        )
+    return own or labels
+
+
+def _own_names(table: pa.Table, column: str) -> list[str] | None:
+    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    return _names_in(metadata.get("info", {}).get("features", {}).get(column))
+
+
+def _names_in(feature: Any) -> list[str] | None:
+    """The names of a ClassLabel in a list, in the spelling of any version of datasets."""
+    if isinstance(feature, list):
+        return _names_in(feature[0]) if feature else None
+    if isinstance(feature, dict):
+        names = feature.get("names")
+        return names if isinstance(names, list) else _names_in(feature.get("feature"))
+    return None
+
+
+def _sentence(tokens: list[str] | None, tags: list[Any] | None, names: list[str] | None, where: str) -> Sentence:
+    if tokens is None or tags is None or len(tokens) != len(tags) or None in tokens or None in tags:
+        raise CorpusError(f"{where}: {len(tokens or [])} tokens and {len(tags or [])} tags, or an empty cell.")
+    if names is not None:
+        wrong = [tag for tag in tags if not 0 <= tag < len(names)]
+        if wrong:
+            raise TagError(f"{where}: tag id {wrong[0]} is outside the {len(names)} labels.")
+        tags = [names[tag] for tag in tags]
+    try:
+        orphan = first_orphan(tags)
+    except TagError as error:
+        raise TagError(f"{where}: {error}.") from None
+    if orphan is not None:
+        raise TagError(
+            f"{where}, token {orphan + 1}: tag {tags[orphan]!r} of {tokens[orphan]!r} continues no entity. IOB2 starts "
+            f"every entity with B-: write 'B-{tags[orphan][2:]}'."
+        )
+    return Sentence(0, tokens, tags, 0)

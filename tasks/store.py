@@ -1,0 +1,174 @@
+"""Where MLflow's store is, how to reach it in seconds or fail in one sentence, and what every run carries.
+
+The store is MLFLOW_TRACKING_URI, else SQLite in mlflow/data. A server on this machine and SQLite without one share the
+artifact folder mlflow/data/artifacts, so that a run written through one is read through the other.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from ner.errors import RegistryError
+from tasks.provenance import flow_run_id, git_state
+
+QUICK_TIMEOUT_S, PATIENT_TIMEOUT_S = "4", "120"
+PARAMS_A_CALL = 100  # MLflow's own limit
+CONTEXTS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def home() -> Path:
+    """The checkout whose mlflow/data is used: NER_HOME, else the working directory."""
+    return Path(os.environ.get("NER_HOME") or Path.cwd()).resolve()
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI, else SQLite under `home()`, whose folder is made here."""
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    if named:
+        return named
+    folder = home() / "mlflow" / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def is_local(uri: str) -> bool:
+    """Whether the store is SQLite or a server on this machine, which then writes to the same artifact folder as we."""
+    parts = urlsplit(uri)
+    return parts.scheme == "sqlite" or parts.hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def shown_uri(uri: str) -> str:
+    """The address without user and password, and SQLite without the way to this checkout: fit for print and for git."""
+    parts = urlsplit(uri)
+    if parts.scheme == "sqlite":
+        path = Path(uri.removeprefix("sqlite:///"))
+        return f"sqlite:///{path.relative_to(home()) if path.is_relative_to(home()) else path.name}"
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def client() -> Any:
+    """An MlflowClient whose calls fail within seconds where nobody answers."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", QUICK_TIMEOUT_S)
+    from mlflow import MlflowClient
+
+    for name in ("alembic", "mlflow.store.db.utils"):  # they tell every table that they make
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=tracking_uri(), registry_uri=os.environ.get("MLFLOW_REGISTRY_URI"))
+
+
+@contextmanager
+def registry_errors() -> Iterator[None]:
+    """Turn what MLflow raises into a RegistryError of one sentence."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError) as error:
+        raise RegistryError(_sentence(error)) from error
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """Long time limits inside, for uploads; a limit that the user has set stays."""
+    before = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT")
+    if before in (None, QUICK_TIMEOUT_S):
+        os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = PATIENT_TIMEOUT_S
+    try:
+        yield
+    finally:
+        os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = before or QUICK_TIMEOUT_S
+
+
+def experiment_id(store: Any, name: str) -> str:
+    """The id of the experiment, made where it is not there. Raises RegistryError where somebody deleted it."""
+    from mlflow.exceptions import MlflowException
+
+    found = store.get_experiment_by_name(name)
+    if found is None:
+        location = (home() / "mlflow" / "data" / "artifacts").as_uri() if is_local(tracking_uri()) else None
+        try:
+            return store.create_experiment(name, artifact_location=location)
+        except MlflowException:  # another process was first
+            found = store.get_experiment_by_name(name)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        raise RegistryError(
+            f"the MLflow experiment {name!r} is deleted: restore it with `mlflow experiments restore -x "
+            f"{found.experiment_id}`, or name another one in params.yaml, registry.experiment."
+        )
+    return found.experiment_id
+
+
+def source_tags(commit: str | None = None, dirty: bool | None = None, flow_run: str | None = None) -> dict[str, str]:
+    """Tags that say where a run comes from; without arguments, of this process."""
+    if commit is None:
+        (commit, dirty), flow_run = git_state(), flow_run_id()
+    return {
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": "python -m tasks.train",
+        "mlflow.source.git.commit": commit,
+        "git_commit": commit,
+        "git_dirty": str(dirty).lower(),
+        "flow_run_id": flow_run or "none",
+    }
+
+
+def dataset_inputs(manifest: Mapping[str, Any]) -> list[Any]:
+    """One MLflow input a split; its digest is the beginning of the fingerprint of the whole corpus."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import Array
+
+    columns = {"document_id": "long", "sentence_id": "long", "tokens": Array("string"), "ner_tags": Array("string")}
+    schema = {"mlflow_colspec": Schema([ColSpec(kind, name) for name, kind in columns.items()]).to_dict()}
+    inputs = []
+    for split, counts in manifest["splits"].items():
+        file = counts.get("parquet") or counts.get("file", f"{split}.parquet")
+        dataset = Dataset(
+            name=f"{manifest['source']}/{split}",
+            digest=manifest["fingerprint"][:36],
+            source_type="local",
+            source=json.dumps({"uri": f"data/prepared/{file}"}),
+            schema=json.dumps(schema),
+            profile=json.dumps({k: v for k, v in counts.items() if isinstance(v, int | dict)}),
+        )
+        inputs.append(DatasetInput(dataset, tags=[InputTag("mlflow.data.context", CONTEXTS.get(split, split))]))
+    return inputs
+
+
+def log_params(store: Any, run_id: str, params: Mapping[str, Any]) -> None:
+    """Log parameters in as many calls as MLflow wants."""
+    from mlflow.entities import Param
+
+    entries = [Param(name, str(value)) for name, value in params.items()]
+    for first in range(0, len(entries), PARAMS_A_CALL):
+        store.log_batch(run_id, params=entries[first : first + PARAMS_A_CALL])
+
+
+def upload(store: Any, run_id: str, paths: Sequence[Path], folder: str = "reports") -> None:
+    """Log files under `folder`, and folders under `folder`/name, into the run's artifacts; leave missing ones out."""
+    for path in paths:
+        if path.is_dir():
+            store.log_artifacts(run_id, str(path), f"{folder}/{path.name}")
+        elif path.is_file():
+            store.log_artifact(run_id, str(path), folder)
+
+
+def _sentence(error: Exception) -> str:
+    text, where = str(error), f"MLflow at {shown_uri(tracking_uri())}"
+    what_to_do = "start it with `make up`, or unset MLFLOW_TRACKING_URI to use the store in mlflow/data"
+    if "Connection refused" in text or "Failed to establish" in text or "NameResolution" in text:
+        return f"{where} cannot be reached (nothing answers there): {what_to_do}."
+    if "timed out" in text.lower() or "timeout" in text.lower():
+        return f"{where} does not answer in time: {what_to_do}."
+    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    return f"{where} refuses: {first[:300].rstrip('.')}."

@@ -1,0 +1,51 @@
+"""Fixtures of the stages that fetch: a stand-in for the hub, and a pip that sees nothing but wheels made here."""
+
+import importlib.util
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+STAND_IN = Path(__file__).parent.parent / "hub_stand_in.py"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """A running stand-in for the hub, to which HF_ENDPOINT points; its cache is empty and goes with the test."""
+    from huggingface_hub import constants
+
+    spec = importlib.util.spec_from_file_location("hub_stand_in", STAND_IN)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.HubStandIn() as stand_in:
+        monkeypatch.setenv("HF_ENDPOINT", stand_in.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+        yield stand_in
+
+
+@pytest.fixture
+def make_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path]:
+    """make_wheel("name", {"member": b"..."}) builds name-1.0 where pip, cut off from every index, looks for it."""
+    links = tmp_path / "links"
+    links.mkdir()
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(links))
+    for name in ("PIP_CONSTRAINT", "PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+    def build(name: str, members: dict[str, bytes]) -> Path:
+        path = links / f"{name}-1.0-py3-none-any.whl"
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode()
+        wheel = b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        info = {"METADATA": metadata, "WHEEL": wheel, "RECORD": b""}
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, content in {**members, **{f"{name}-1.0.dist-info/{k}": v for k, v in info.items()}}.items():
+                archive.writestr(member, content)
+        return path
+
+    return build

@@ -1,0 +1,75 @@
+"""README, Makefile, dvc.yaml, params.yaml and the lock file say the same."""
+
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from ner.params import Params
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+
+
+def locked() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def test_every_make_command_in_the_readme_exists():
+    assert set(re.findall(r"`make ([a-z-]+)", README)) | set(re.findall(r"^make ([a-z-]+)", README, re.M)) <= TARGETS
+
+
+def test_every_target_is_explained():
+    assert {t for t in TARGETS if not re.search(rf"^{t}:.*## \S", MAKEFILE, re.MULTILINE)} == set()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_is_a_module_that_the_readme_explains(stage):
+    assert STAGES[stage]["cmd"] == f"python -m tasks.{stage}"
+    assert (ROOT / "tasks" / f"{stage}.py").exists()
+    assert f"`{stage}`" in README
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_dependency_is_a_file_of_ours_or_the_output_of_a_stage(stage):
+    outs = {
+        next(iter(out)) if isinstance(out, dict) else out
+        for other in STAGES.values()
+        for out in other.get("outs", []) + other.get("metrics", [])
+    }
+    deps = STAGES[stage].get("deps", [])
+    missing = [d for d in deps if d not in outs and not (ROOT / d).exists() and str(Path(d).parent) not in outs]
+    assert missing == []
+
+
+def test_every_block_of_params_belongs_to_a_stage_and_is_known():
+    tracked = {block for stage in STAGES.values() for block in stage.get("params", [])}
+    assert tracked == set(Params.model_fields)
+
+
+def test_the_lock_file_has_names_and_versions_only():
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.!]+", line)] == []
+
+
+def test_the_lock_file_holds_what_pyproject_asks_for():
+    pins = {name.lower().replace("_", "-"): number for name, number in locked().items()}
+    wanted = PROJECT["dependencies"] + sum(PROJECT["optional-dependencies"].values(), [])
+    for requirement in map(Requirement, wanted):
+        pin = pins[requirement.name.lower().replace("_", "-")]
+        assert requirement.specifier.contains(pin), f"{requirement} does not admit the pinned {pin}"
+
+
+def test_the_environment_is_the_locked_one():
+    pins = locked()
+    names = ("torch", "transformers", "prefect", "mlflow", "dvc", "great_expectations", "seqeval", "datasets")
+    assert {name: version(name).split("+")[0] for name in names} == {name: pins[name] for name in names}
