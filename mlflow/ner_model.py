@@ -1,8 +1,8 @@
 """The model as MLflow serves it: text in, entities out. MLflow loads this file by its path ("models from code").
 
-    mlflow.pyfunc.load_model("models:/ner@champion").predict(["Marta Okafor joined Helvion Steel."])
+    mlflow.pyfunc.load_model("models:/ner@champion").predict({"text": ["Marta Okafor joined Helvion Steel."]})
 
-Takes a list of texts, {"text": ...}, or a frame with the column `text`; answers, for each text, {"text", "entities"},
+Takes {"text": one text, or a list of texts} or a frame with the column `text`; answers a list of {"text", "entities"},
 where an entity has type, start, end (text[start:end]), text and score (mean probability of its tokens' tags).
 Artifacts: `model`, a folder that `save_pretrained` wrote. The modules of `ner` that it needs travel with it.
 """
@@ -10,6 +10,7 @@ Artifacts: `model`, a folder that `save_pretrained` wrote. The modules of `ner` 
 from typing import Any
 
 import mlflow
+import numpy as np
 import torch
 from mlflow.pyfunc import PythonModel
 
@@ -23,13 +24,19 @@ class NerModel(PythonModel):
     def load_context(self, context: Any) -> None:
         self.tagger = Tagger.load(context.artifacts["model"], device="cuda" if torch.cuda.is_available() else "cpu")
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> list[dict[str, Any]]:
-        texts = list(model_input["text"])  # the signature has made it a frame
+    def predict(self, context, model_input, params=None):  # without type hints: MLflow would take them for a signature
+        texts = column(model_input)
         wrong = [type(text).__name__ for text in texts if not isinstance(text, str)]
         if wrong:
             raise TypeError(f"every text must be a string, got {wrong[0]}")
         found = annotate(self.tagger, texts)
         return [{"text": text, "entities": entities} for text, entities in zip(texts, found, strict=True)]
+
+
+def column(model_input: Any) -> list[Any]:
+    """The texts of a frame, whose cells may be lists of texts, or of a plain list."""
+    cells = model_input if isinstance(model_input, list) else list(model_input["text"])
+    return [text for cell in cells for text in (list(cell) if isinstance(cell, list | np.ndarray) else [cell])]
 
 
 mlflow.models.set_model(NerModel())

@@ -112,14 +112,16 @@ def metadata(facts: CardFacts) -> str:
 
 def description(facts: CardFacts) -> str:
     """What it is and how good it is, in a few sentences."""
-    base, test, validation = facts.training["base"], facts.metrics["test"], facts.metrics["validation"]
+    base = facts.training["base"]
     types = ", ".join(facts.manifest["entity_types"])
+    scores = [
+        f"{_number(facts.metrics[split]['f1'])} on {split} ({facts.metrics[split]['support']:,} entities)"
+        for split in SPLITS
+    ]
     return (
         f"Finds the named entities of a text and gives each its type ({types}), its place and a score. The encoder "
         f"{_known(base, 'name')} ({_known(base, 'license')}) was fine-tuned for token classification on "
-        f"{facts.manifest['source']}. F1 {_number(validation['f1'])} on validation ({validation['support']:,} entities) "
-        f"and {_number(test['f1'])} on test ({test['support']:,} entities), whole entities, exact match, "
-        f"{facts.gate['mode']}."
+        f"{facts.manifest['source']}. F1 {' and '.join(scores)}: whole entities, exact match, {facts.gate['mode']}."
     )
 
 
@@ -129,8 +131,8 @@ def uses(facts: CardFacts) -> str:
     lines = [
         f"Made for text like that of {facts.manifest['source']}: {_known(facts.manifest, 'description')}. Language: "
         f"{_known(facts.manifest, 'language')}. On other kinds of text it has not been measured.",
-        f"It drops from F1 {_number(facts.metrics['validation']['f1'])} on validation to "
-        f"{_number(facts.metrics['test']['f1'])} on test, and fresh text lies further from the training data.",
+        f"F1 is {_number(facts.metrics['validation']['f1'])} on validation and {_number(facts.metrics['test']['f1'])} "
+        "on test; fresh text lies further from the training data than either.",
     ]
     if row:
         lines.append(f"Weakest type on test: {weakest}, F1 {_number(row['f1'])}.")
@@ -182,8 +184,8 @@ def procedure(facts: CardFacts) -> str:
     ]
     amount = f" One epoch is {', '.join(sizes)}." if sizes else ""
     return (
-        f"transformers' Trainer with AdamW; the first subword of a word carries its tag. Computed on {device}, {time} in "
-        f"all{speed}.{amount}\n\n" + table(["parameter", "value"], rows)
+        "transformers' Trainer with AdamW; the first subword of a word carries its tag. "
+        f"Computed on {device}, {time} in all{speed}.{amount}\n\n" + table(["parameter", "value"], rows)
     )
 
 
@@ -228,8 +230,8 @@ def beside_public(facts: CardFacts) -> str:
     rows = [[SCORES[name], _number(ours.get(name)), f"{PUBLIC_CARD[name]:.4f}"] for name in SCORES]
     return (
         table(["", "this model, validation", f"public card of {PUBLIC_NAME}"], rows)
-        + f"\n\nThe right column is quoted from the public card of {PUBLIC_NAME}: another encoder, another training, its "
-        "own evaluation. It was not measured here. Losses of different programs may be averaged differently."
+        + f"\n\nThe right column is quoted from the public card of {PUBLIC_NAME}: another encoder, another "
+        "training, its own evaluation. It was not measured here. Losses may be averaged in another way."
     )
 
 
@@ -248,18 +250,12 @@ def reproduction(facts: CardFacts) -> str:
         lines.insert(0, f"python -m tasks.register --reproduce {facts.model}/{version}   # parameters that differed")
     note = ""
     if facts.training.get("git_dirty"):
-        note = (
-            "\n\nThe working tree had changes that the commit does not have: the commit alone may not give this model."
-        )
+        note = "\n\nThe working tree had changes that the commit has not: the commit alone may not give this model."
     elif facts.training.get("git_dirty") is None:
         note = "\n\nThere was no git repository where it was trained, so no commit can be named."
-    seed = facts.training["params"].get("train.seed")
-    return (
-        "```\n"
-        + "\n".join(lines)
-        + f"\n```\n\nSeed {seed}; the same machine and versions give the same weights."
-        + note
-    )
+    same = f"Seed {facts.training['params'].get('train.seed')}; the same machine and versions give the same weights."
+    commands = "\n".join(lines)
+    return f"```\n{commands}\n```\n\n{same}{note}"
 
 
 def trace(facts: CardFacts) -> str:

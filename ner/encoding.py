@@ -116,7 +116,7 @@ def _pack(
 
 
 def _cut(tokens: list[Token], room: int) -> Iterator[tuple[list[Token], range]]:
-    """Cut one long sentence into pieces that overlap by about half; each token is read where it is furthest from a cut."""
+    """Cut one long sentence into pieces that overlap by about half; a token is read where it is furthest from a cut."""
     pieces: list[tuple[int, int]] = []
     start = end = 0
     while end < len(tokens):

@@ -1,7 +1,7 @@
 """The blocks of params.yaml, one frozen pydantic model each; a default lives in params.yaml, never here.
 
-    params = parse_params(yaml_text, where="params.yaml")
-    params.train.learning_rate
+params = parse_params(yaml_text, where="params.yaml")
+params.train.learning_rate
 """
 
 import difflib

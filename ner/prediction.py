@@ -51,7 +51,7 @@ class Tagger:
 
         sentences: tokens of each; document_ids: one a sentence, equal neighbours share windows; None: each alone.
         progress: called with (windows done, windows in all) after each batch.
-        Returns an array [n_tokens, n_labels] of float32 a sentence, rows summing to 1, columns in the order of `labels`.
+        Returns a float32 array [n_tokens, n_labels] a sentence; rows sum to 1, columns are in the order of `labels`.
         """
         windows = encode_windows(self.tokenizer, sentences, document_ids, self.max_length)
         rows: list[np.ndarray] = [np.empty(0)] * len(windows)

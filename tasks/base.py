@@ -2,21 +2,21 @@
 
 Run     python -m tasks.base        (DVC runs the same line)
 Reads   catalog.yaml, params.yaml [model], local/
-Writes  models/base/{config.json, model.safetensors, tokenizer files}, models/base.json (where they come from, kept apart
-        so that other words in the catalogue do not train again)
+Writes  models/base/{config.json, model.safetensors, tokenizer files}, models/base.json (where they come from,
+        kept apart so that other words in the catalogue do not train again)
 """
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from tasks.cli import run_stage  # isort: skip  first: it switches telemetry off
 from ner.errors import ModelError
 from tasks.catalog import Encoder, read_catalog
+from tasks.encoders import FetchedEncoder, fetch_encoder
 from tasks.io import read_params, replacing_folder, sha256_file, write_json
-from tasks.sources import FetchedEncoder, fetch_encoder
+from tasks.sources import scratch_beside
 
 BASE = Path("models/base")
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
@@ -28,9 +28,8 @@ def fetch_base(name: str, base: Path) -> dict[str, Any]:
     Raises CatalogError, SourceError, and ModelError for an encoder that could only be loaded by running code.
     """
     names = read_catalog()
-    base.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{base.name}-fetch.", dir=base.parent) as scratch:
-        fetched = fetch_encoder(name, names, Path(scratch))
+    with scratch_beside(base) as scratch:
+        fetched = fetch_encoder(name, names, scratch)
         check_encoder(fetched.folder, name)
         about = _about(name, fetched)
         with replacing_folder(base) as temporary:

@@ -1,7 +1,7 @@
 """How every stage starts and ends: one clear sentence on stderr for what a user can mend, a trace for our own bugs.
 
-    if __name__ == "__main__":
-        run_stage("ingest", main)
+if __name__ == "__main__":
+    run_stage("ingest", main)
 """
 
 import errno

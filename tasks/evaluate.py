@@ -4,8 +4,8 @@ Run     python -m tasks.evaluate
 Reads   models/ner, data/prepared, params.yaml [encoding, evaluation]
 Writes  reports/metrics.json, reports/predictions/{validation,test}.parquet, reports/per_type.csv, reports/tags.csv
 
-Validation decides at the gate; test is reported. Both are predicted as the model was trained (encoding.context) and once
-more with each sentence alone, as a caller may send them. Everything is scored on whole sentences.
+Validation decides at the gate; test is reported. Both are predicted as the model was trained (encoding.context) and
+once more with each sentence alone, as a caller may send them. Everything is scored on whole sentences.
 """
 
 import sys

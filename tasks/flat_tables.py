@@ -72,11 +72,6 @@ def build_tables(splits: dict[str, Prepared], labels: list[str]) -> dict[str, Ta
     return tables
 
 
-def entity_types(tables: Tables) -> list[str]:
-    """The types of the entities in a split, in alphabetical order."""
-    return sorted(_entities(tables))
-
-
 def _rows(data: Prepared, labels: list[str]) -> Tables:
     rows, file = data.rows.combine_chunks(), data.about["file"]
     tokens, tags = rows["tokens"].combine_chunks(), rows["ner_tags"].combine_chunks()

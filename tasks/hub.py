@@ -36,7 +36,9 @@ class Repository(NamedTuple):
         from huggingface_hub import HfApi
 
         try:
-            info = HfApi(endpoint=_endpoint()).repo_info(repo_id, repo_type=repo_type, revision=revision, timeout=TIMEOUT_S)
+            info = HfApi(endpoint=_endpoint()).repo_info(
+                repo_id, repo_type=repo_type, revision=revision, timeout=TIMEOUT_S
+            )
         except Exception as error:
             problem = _explain(error, repo_id, repo_type, revision)
             if isinstance(problem, Unreachable) and (cached := _cached(repo_id, repo_type, revision)):
@@ -114,7 +116,7 @@ def _cached(repo_id: str, repo_type: str, revision: str) -> Repository | None:
 
 
 def _endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
 
 
 def _explain(error: Exception, repo_id: str, repo_type: str, revision: str) -> SourceError:
@@ -124,9 +126,7 @@ def _explain(error: Exception, repo_id: str, repo_type: str, revision: str) -> S
     if isinstance(error, errors.GatedRepoError):
         return SourceError(f"The {what} on the hub asks for its terms to be accepted: do so there, then set HF_TOKEN.")
     if isinstance(error, errors.RepositoryNotFoundError):
-        return SourceError(
-            f"The hub has no {what}, or it is private: check the id, or set HF_TOKEN."
-        )
+        return SourceError(f"The hub has no {what}, or it is private: check the id, or set HF_TOKEN.")
     if isinstance(error, errors.RevisionNotFoundError):
         return SourceError(f"The {what} on the hub has no revision {revision}.")
     if isinstance(error, errors.HFValidationError):

@@ -7,7 +7,6 @@ Writes  data/prepared/{train,validation,test}.parquet and manifest.json
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from tasks.catalog import AnyCorpus, Corpus, HubCorpus, read_catalog
 from tasks.io import read_params, replacing_folder, sha256_file, write_json
 from tasks.parquet_corpus import read_parquet
 from tasks.prepared import MANIFEST
-from tasks.sources import fetch_corpus
+from tasks.sources import fetch_corpus, scratch_beside
 
 PREPARED = Path("data/prepared")
 
@@ -33,9 +32,8 @@ PREPARED = Path("data/prepared")
 def ingest(source: str, prepared: Path) -> dict[str, Any]:
     """Fetch, check and write a corpus; returns the manifest. Raises CatalogError, SourceError or CorpusError."""
     names = read_catalog()
-    prepared.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{prepared.name}-fetch.", dir=prepared.parent) as scratch:
-        fetched = fetch_corpus(source, names, Path(scratch))
+    with scratch_beside(prepared) as scratch:
+        fetched = fetch_corpus(source, names, scratch)
         return ingest_files(
             fetched.files, prepared, source, entry=fetched.entry, origin=fetched.origin, revision=fetched.revision
         )

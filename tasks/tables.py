@@ -15,10 +15,10 @@ def to_csv(header: list[str], rows: list[list[Any]]) -> str:
 def plain_table(rows: list[list[str]]) -> str:
     """Columns padded with spaces: the first to the left, the others to the right; the first row is the header."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths)))
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join([row[0].ljust(len(first)), *others]).rstrip())
     return "\n".join(lines)
 
 

@@ -44,6 +44,7 @@ class LiveRun:
         self._manifest: Mapping[str, Any] | None = None
         self._resting_until = 0.0
         self._is_down = False
+        self._is_gone = False
 
     @classmethod
     def open(cls, experiment: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> "LiveRun":
@@ -56,7 +57,7 @@ class LiveRun:
     def resume(cls, run_id: str) -> "LiveRun":
         """Go on with a run that a killed training had started. One that is gone is not made again here: `sync` does."""
         run = cls(run_id=run_id)
-        run._attempt(lambda store: store.update_run(run_id, status="RUNNING"))
+        run._attempt(run._reopen)
         return run
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -82,12 +83,19 @@ class LiveRun:
         self._resting_until = 0.0
         if self._deliver():
             self._attempt(lambda store: store.set_terminated(self.run_id, status))
-        if self._metrics:
+        if self._metrics and not self._is_gone:
             _warn(f"{len(self._metrics)} points of the curves could not be sent; stage register sends them.")
 
     def _deliver(self) -> bool:
         """Send everything that waits, in order. False where the server cannot be had, or is not to be asked yet."""
-        return self._attempt(self._send_waiting)
+        return not self._is_gone and self._attempt(self._send_waiting)
+
+    def _reopen(self, store: Any) -> None:
+        if _find_run(store, self.run_id):
+            store.update_run(self.run_id, status="RUNNING")
+            return
+        _warn(f"MLflow has lost the run {self.run_id}; the training goes on, and stage register makes the run again.")
+        self.run_id, self._is_gone = None, True
 
     def _send_waiting(self, store: Any) -> None:
         if self.run_id is None:
@@ -113,7 +121,7 @@ class LiveRun:
         except (RegistryError, OSError) as error:
             self._resting_until = time.monotonic() + PAUSE_S
             if not self._is_down:
-                _warn(f"{str(error).rstrip('.')}. The training goes on, its curves are kept and sent later.")
+                _warn(f"{str(error).rstrip('.')}. The training goes on; what could not be sent is sent later.")
             self._is_down = True
             return False
         self._is_down = False

@@ -181,7 +181,7 @@ def use_gpu(params: TrainParams) -> bool:
 
 
 def pick_precision(params: TrainParams, on_gpu: bool) -> str:
-    """Resolve `auto` to what the hardware multiplies fastest: bf16 where it has instructions for it, fp16 on older GPUs.
+    """Resolve `auto` to what the hardware multiplies fastest: bf16 where it has instructions for it, else fp16 on GPUs.
 
     Mixed precision: weights, optimizer and softmax stay in fp32. Raises ParamsError for fp16 on a CPU.
     """
@@ -223,6 +223,7 @@ def check_validated(validated: Path, fingerprint: str) -> None:
 def main() -> None:
     params = read_params()
     logging.set_verbosity_error()  # or every start reports that the classification head is new
+    logging.disable_progress_bar()  # of loading and saving; the Trainer has its own
     if params.train.processes > 1 and "LOCAL_RANK" not in os.environ:
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={params.train.processes}"]
         os.execv(sys.executable, [sys.executable, *launcher, "-m", "tasks.train"])

@@ -55,13 +55,11 @@ def failure(report: dict[str, Any]) -> str:
     place, found = report["splits"][split]["file"], first.get("reason", first["observed"])
     if first["examples"]:
         place, found = first["examples"][0]["place"], repr(first["examples"][0]["value"])
+    if first.get("unexpected", 0) > 1:
+        found = f"{found}; {first['observed']}"
     sentence = f"{place}: {split} breaks {first['name']!r} (expected {first['expected']}; found {found})"
-    more = [_count(first.get("unexpected", 0) - 1, "more such row"), _count(len(others), "more broken expectation")]
-    return " and ".join([sentence, *filter(None, more)])
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number > 1)}" if number > 0 else ""
+    more = f"{len(others)} more expectation{'s are' if len(others) > 1 else ' is'} broken"
+    return f"{sentence}, and {more}" if others else sentence
 
 
 def _expectation(result: ExpectationValidationResult) -> dict[str, Any]:

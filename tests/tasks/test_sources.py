@@ -1,5 +1,8 @@
 import hashlib
 import io
+import os
+import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -11,8 +14,9 @@ import yaml
 from ner.errors import CatalogError, SourceError
 from tasks import wheels
 from tasks.catalog import Catalog, HubName, LocalFolder, Wheel, read_catalog, resolve_corpus, resolve_encoder
+from tasks.encoders import fetch_encoder
 from tasks.hub import Repository, guess_splits
-from tasks.sources import fetch_corpus, fetch_encoder
+from tasks.sources import fetch_corpus, scratch_beside
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEAD = "http://127.0.0.1:9"  # the discard port: nothing listens
@@ -186,6 +190,17 @@ def test_a_wheel_that_is_nowhere_is_named(make_wheel, tmp_path, monkeypatch):
     monkeypatch.setattr(wheels, "ATTEMPTS", 1)
     with pytest.raises(SourceError, match=r"nowhere==9\.9"):
         wheels.download([Wheel(requirement="nowhere==9.9", sha256="0" * 64)], tmp_path / "scratch")
+
+
+def test_what_a_killed_run_left_behind_goes_and_what_a_running_one_needs_stays(tmp_path):
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    (tmp_path / f".base-fetch.{dead.stdout.strip()}").mkdir()
+    running = tmp_path / f".base-fetch.{os.getppid()}"
+    running.mkdir()
+    with pytest.raises(RuntimeError), scratch_beside(tmp_path / "base") as scratch:
+        (scratch / "half").write_bytes(b"x")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == [running]
 
 
 # ---- files with checksums

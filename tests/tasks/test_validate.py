@@ -23,7 +23,7 @@ from tasks.prepared import read_manifest
 from tasks.validate import run_suites, validate
 from tasks.validation_report import reduce_results
 
-LIMITS = {"max_sentence_tokens": 512, "max_token_chars": 100, "max_shared_sentences": 0.1, "max_label_drift": 0.3}
+LIMITS = {"max_sentence_tokens": 512, "max_token_chars": 100, "max_shared_sentences": 0.1, "max_label_drift": 0.5}
 Rows = dict[str, list[dict[str, Any]]]
 
 
@@ -95,19 +95,11 @@ def test_a_good_corpus_passes_and_says_which_one_it_was(good: Stage):
 
 
 def test_an_orphan_inside_tag_is_told_at_its_own_line(broken):
-    stage = broken()
-    inside = read_manifest(stage.prepared)["labels"].index("I-LOC")
-    rows = pq.read_table(stage.prepared / "test.parquet").to_pylist()
-    sentence = next(i for i, row in enumerate(rows) if row["ner_tags"][-1] == 0 and row["ner_tags"][-2] == 0)
-    last = len(rows[sentence]["tokens"]) - 1
-    shutil.rmtree(stage.prepared)
-    stage = broken(set_tag("test", sentence, last, inside))
-    with pytest.raises(ValidationFailed, match=re.escape(place(stage, "test", sentence, last))) as failure:
+    stage = broken(set_tag("validation", 0, 2, 2))  # Jonas Wiebe left: O becomes I-LOC
+    with pytest.raises(ValidationFailed, match=r"valid\.txt, line 5: .*found 'I-LOC after I-PER'") as failure:
         stage.run()
-    assert "I-LOC after O" in str(failure.value) and str(stage.reports / "data_docs" / "index.html") in str(
-        failure.value
-    )
-    assert stage.broken() == [("test", "Tags are valid IOB2")]
+    assert str(stage.reports / "data_docs" / "index.html") in str(failure.value)
+    assert stage.broken() == [("validation", "Tags are valid IOB2")]
 
 
 def test_an_unknown_label_id_is_told_with_its_line(broken):
@@ -191,7 +183,9 @@ def test_sentences_shared_over_the_limit_are_told(broken):
             row.update(tokens=source["tokens"], ner_tags=source["ner_tags"])
 
     stage = broken(share)
-    with pytest.raises(ValidationFailed, match=r"Few sentences are also in train.*found 'train\.txt, line \d+'"):
+    with pytest.raises(
+        ValidationFailed, match=r"train\.txt, line 99: .*also in test.*found 'test\.txt, line 3'; 3 of \d+ rows"
+    ):
         stage.run(max_label_drift=1.0)
     assert ("test", "Few sentences are also in train") in stage.broken()
 
@@ -212,7 +206,7 @@ def test_an_entity_type_that_a_split_lacks_is_told(broken):
         stage.run(max_label_drift=1.0)
     assert stage.broken() == [
         ("validation", "There are entities"),
-        ("validation", "Every entity type of training occurs"),
+        ("validation", "Every entity type of the corpus occurs"),
     ]
 
 

@@ -1,0 +1,192 @@
+"""Stage `register`: put the model that passed the gate into the MLflow registry as `challenger`, with card and trace.
+
+Run     python -m tasks.register
+        python -m tasks.register --check                     (0: the registry still has it, 5: it has lost it)
+        python -m tasks.register --reproduce ner@challenger  (the commands that make that version again)
+Reads   models/ner, data/prepared/manifest.json, reports/{gate,metrics,training,validation}.json, reports/history.csv,
+        reports/data_docs, dvc.lock, params.yaml
+Writes  reports/card.md, reports/registration.json, mlflow/data/registered.json
+
+One content makes one version, however often this runs. Nobody but a person sets `champion`.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ner.card import CardFacts, render, summary
+from ner.errors import GateFailed
+from ner.gate import failure
+from ner.params import Params
+from tasks.cli import run_stage
+from tasks.io import read_json, read_params, write_json, write_text
+from tasks.provenance import lock_hashes
+from tasks.registry import (
+    ALIAS,
+    add_version,
+    check_model_files,
+    content_digest,
+    describe,
+    find_version,
+    is_there,
+)
+from tasks.reproduce import recipe
+from tasks.store import client, patience, registry_errors, shown_uri, tracking_uri, upload
+from tasks.tracking import log_evaluation, log_gate, sync
+
+LOST = 5  # exit status of --check
+REGISTRATION, MARKER = Path("reports/registration.json"), Path("mlflow/data/registered.json")
+OWN_OUTPUTS = ("reports/card.md", "reports/registration.json", "mlflow/data/registered.json")
+
+
+def register(params: Params, root: Path) -> dict[str, Any]:
+    """Register models/ner of the checkout `root`, write the card, and return what registration.json says.
+
+    Raises GateFailed, ModelError or RegistryError.
+    """
+    reports, folder = root / "reports", root / "models" / "ner"
+    gate = read_json(reports / "gate.json")
+    if not gate["passed"]:
+        raise GateFailed(failure(gate))
+    check_model_files(folder)
+    facts = read_facts(root, params.registry.model, gate)
+    run_id = sync(facts.training, params.registry.experiment, facts.manifest)
+    log_evaluation(run_id, facts.metrics, [])
+    log_gate(run_id, gate, [])
+    with registry_errors():
+        content = content_digest(folder)
+        version = find_version(params.registry.model, content)
+        is_new = version is None
+        version = version or add_version(params.registry.model, run_id, folder, content)
+        registration = about(params, version, content, facts.training, is_new)
+        facts = CardFacts(**{**vars(facts), "registration": registration})
+        write_text(reports / "card.md", render(facts))
+        tags = result_tags(facts) | (origin_tags(facts, run_id) if is_new else {})
+        describe(version, summary(facts), tags)
+        describe_model(params, facts)
+        finish_run(run_id, version, reports)
+        client().set_registered_model_alias(params.registry.model, ALIAS, version.version)
+    write_registration(root, registration)
+    return {**registration, "registered": is_new}
+
+
+def is_registered(root: Path = Path()) -> bool:
+    """Whether the registry still has what reports/registration.json names. Raises RegistryError, as NerError."""
+    path = root / REGISTRATION
+    return path.exists() and is_there(read_json(path))
+
+
+def read_facts(root: Path, model: str, gate: Mapping[str, Any]) -> CardFacts:
+    """Everything that the card says, from the outputs of the stages before."""
+    reports = root / "reports"
+    validation = reports / "validation.json"
+    history = reports / "history.csv"
+    lock = {path: md5 for path, md5 in lock_hashes(root).items() if path not in OWN_OUTPUTS}
+    return CardFacts(
+        model=model,
+        training=read_json(reports / "training.json"),
+        manifest=read_json(root / "data" / "prepared" / "manifest.json"),
+        metrics=read_json(reports / "metrics.json"),
+        gate=gate,
+        history=list(csv.DictReader(history.open(encoding="utf-8"))) if history.exists() else [],
+        lock=lock,
+        validation=read_json(validation) if validation.exists() else {},
+    )
+
+
+def about(params: Params, version: Any, content: str, training: Mapping[str, Any], is_new: bool) -> dict[str, Any]:
+    """What registration.json holds; nothing in it says where on this machine the checkout lies."""
+    uri = tracking_uri()
+    group = client().get_run(version.run_id).info.experiment_id
+    url = f"{shown_uri(uri).rstrip('/')}/#/experiments/{group}/runs/{version.run_id}" if uri.startswith("http") else None
+    return {
+        "model": params.registry.model,
+        "version": int(version.version),
+        "alias": ALIAS,
+        "mlflow_run_id": version.run_id,
+        "mlflow_run_url": url,
+        "tracking_uri": shown_uri(uri),
+        "content": content,
+        "flow_run_id": training.get("flow_run_id"),
+        "git_commit": training["git_commit"],
+        "registered": is_new,
+    }
+
+
+def result_tags(facts: CardFacts) -> dict[str, str]:
+    """Tags that follow the reports, also where the version is an old one."""
+    tags = {f"{split}_f1": f"{facts.metrics[split]['f1']:.4f}" for split in ("validation", "test")}
+    tags["gate"] = f"passed: {'; '.join(rule['reason'] for rule in facts.gate['rules'])}"
+    return tags
+
+
+def origin_tags(facts: CardFacts, run_id: str) -> dict[str, str]:
+    """Tags that say what the version was made from; written once."""
+    training = facts.training
+    flat = json.dumps(training["params"], sort_keys=True)
+    tags = {
+        "git_commit": training["git_commit"],
+        "git_dirty": {True: "true", False: "false"}.get(training.get("git_dirty"), "unknown"),
+        "data_fingerprint": facts.manifest["fingerprint"],
+        "flow_run_id": training.get("flow_run_id") or "none",
+        "mlflow_run_id": run_id,
+        "params": flat,
+        "params_digest": hashlib.sha256(flat.encode()).hexdigest()[:16],
+        "encoder": f"{training['base'].get('name')} sha256 {training['base'].get('sha256')}",
+    }
+    return tags | {f"dvc_lock.{path}": md5 for path, md5 in facts.lock.items()}
+
+
+def describe_model(params: Params, facts: CardFacts) -> None:
+    """Say once what the registered model is; a description that somebody wrote stays."""
+    store = client()
+    if store.get_registered_model(params.registry.model).description:
+        return
+    store.update_registered_model(
+        params.registry.model,
+        "Named entities of a text: type, character offsets, score.\n\n"
+        f"The pipeline sets the alias `{ALIAS}` on what passed its gate. To put a version into use, set the alias "
+        f"`champion` on it; callers load `models:/{params.registry.model}@champion`.",
+    )
+
+
+def finish_run(run_id: str, version: Any, reports: Path) -> None:
+    """Log the reports into the run and tag it with the version."""
+    names = ("card.md", "gate.json", "metrics.json", "training.json", "validation.json", "history.csv", "data_docs")
+    store = client()
+    with patience():
+        upload(store, run_id, [reports / name for name in names])
+    store.set_tag(run_id, "model_version", f"{version.name}/{version.version}")
+
+
+def write_registration(root: Path, registration: dict[str, Any]) -> None:
+    """Write the report and the marker; a report that says the same but for `registered` stays as it is."""
+    path = root / REGISTRATION
+    before = read_json(path) if path.exists() else {}
+    if {**before, "registered": None} != {**registration, "registered": None}:
+        write_json(path, registration)
+    write_json(root / MARKER, {name: registration[name] for name in ("model", "version", "content")})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tasks.register", description="Register models/ner in MLflow.")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--check", action="store_true", help="only ask whether the registry still has the version")
+    choice.add_argument("--reproduce", metavar="MODEL@ALIAS", help="print the commands that make a version again")
+    arguments = parser.parse_args()
+    if arguments.reproduce:
+        print(recipe(arguments.reproduce))
+    elif arguments.check:
+        raise SystemExit(0 if is_registered() else LOST)
+    else:
+        done = register(read_params(), Path())
+        news = "registered" if done["registered"] else "already registered"
+        print(f"{done['model']} version {done['version']} {news}, alias {done['alias']} ({done['tracking_uri']})")
+
+
+if __name__ == "__main__":
+    run_stage("register", main)

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ner.errors import ParamsError
+from ner.params import override, parse_params
+
+PARAMS = Path(__file__).resolve().parent.parent.parent / "params.yaml"
+
+
+def changed(block: str, key: str, value) -> str:
+    tree = yaml.safe_load(PARAMS.read_text())
+    tree[block][key] = value
+    return yaml.safe_dump(tree)
+
+
+def test_our_own_params_are_well_formed_and_cannot_be_changed_afterwards():
+    params = parse_params(PARAMS.read_text())
+    assert 0 < params.train.learning_rate < 1
+    with pytest.raises(Exception, match="frozen"):
+        params.train.epochs = 9
+
+
+@pytest.mark.parametrize(
+    ("block", "key", "value", "message"),
+    [
+        ("train", "learning_rat", 1.0, r"unknown key 'train\.learning_rat' \(did you mean 'learning_rate'\?\)"),
+        ("train", "zzzz", 1, r"unknown key 'train\.zzzz' \(known: epochs, "),
+        ("train", "learning_rate", "1e-5", r"train\.learning_rate is '1e-5', need .*number.*write 1\.0e-5"),
+        ("train", "learning_rate", 0.0, r"train\.learning_rate is 0\.0, need greater than 0"),
+        ("train", "learning_rate", float("nan"), r"train\.learning_rate is nan"),
+        ("train", "epochs", float("inf"), r"train\.epochs is inf"),
+        ("train", "warmup", 1.0, r"train\.warmup is 1\.0, need less than 1"),
+        ("train", "batch_size", 0, r"train\.batch_size is 0, need greater than or equal to 1"),
+        ("train", "batch_size", 4.5, r"train\.batch_size is 4\.5, need a valid integer"),
+        ("train", "batch_size", True, r"train\.batch_size is True"),
+        ("train", "seed", -1, r"train\.seed is -1"),
+        ("train", "device", "gpu", r"train\.device is 'gpu', need 'auto', 'cpu' or 'cuda'"),
+        ("encoding", "max_length", 4, r"encoding\.max_length is 4, need greater than or equal to 8"),
+        ("encoding", "context", "page", r"encoding\.context is 'page', need 'document' or 'sentence'"),
+        ("gate", "min_f1", 93, r"gate\.min_f1 is 93, need less than or equal to 1"),
+        ("gate", "min_f1_per_type", {"PER": 95}, r"gate\.min_f1_per_type\.PER is 95"),
+        ("data", "source", "", r"data\.source is ''"),
+        ("data", "source", None, r"data\.source is None"),
+        ("data", "source", " conll2003", r"data\.source is ' conll2003'"),
+        ("registry", "model", "a/b", r"registry\.model is 'a/b'"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_yaml_path(block, key, value, message):
+    with pytest.raises(ParamsError, match=r"^params\.yaml: .*" + message):
+        parse_params(changed(block, key, value))
+
+
+def test_all_problems_are_told_at_once():
+    tree = yaml.safe_load(PARAMS.read_text())
+    del tree["gate"]["min_f1"]
+    tree["trian"] = tree.pop("train")
+    tree["encoding"]["max_length"] = "long"
+    with pytest.raises(ParamsError) as error:
+        parse_params(yaml.safe_dump(tree))
+    for problem in ("'gate.min_f1' is missing", "'train' is missing", "'trian' (did you mean 'train'?)", "'long'"):
+        assert problem in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "train: [", "a: b: c", "\t- x"])
+def test_text_that_holds_no_blocks_is_one_sentence(text):
+    with pytest.raises(ParamsError, match=r"^params\.yaml (is not valid YAML|holds no blocks)"):
+        parse_params(text)
+
+
+def test_a_block_that_is_no_block_is_named():
+    with pytest.raises(ParamsError, match="train is 5"):
+        parse_params(yaml.safe_dump({**yaml.safe_load(PARAMS.read_text()), "train": 5}))
+
+
+def test_overrides_are_checked_whole_and_leave_the_original_alone():
+    tree = yaml.safe_load(PARAMS.read_text())
+    assert override(tree, {"train": {"epochs": 3.0}}, "form")["train"]["epochs"] == 3.0
+    assert tree["train"]["epochs"] != 3.0
+    with pytest.raises(ParamsError, match=r"^form: unknown key 'train\.epoch' \(did you mean 'epochs'"):
+        override(tree, {"train": {"epoch": 3}}, "form")
+    with pytest.raises(ParamsError, match="^form: unknown key 'trian'"):
+        override(tree, {"trian": {"epochs": 3}}, "form")

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ner.text import annotate, entities, paragraphs, sentences, tokenize
+
+LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+TEXTS = st.text(st.one_of(st.characters(), st.sampled_from(" .'’-\r\n\té🎉\u0301\u200dאבn'tU.S1")), max_size=60)
+
+
+class CapitalsArePeople:
+    """Stands for a trained model: a capitalised token is a person, the next one goes on with it."""
+
+    labels = LABELS
+
+    def predict(self, sentences, document_ids=None, batch_size=32):
+        self.seen = list(zip(document_ids, sentences, strict=True))
+        rows = []
+        for tokens in sentences:
+            is_name = [token[0].isupper() for token in tokens]
+            tags = [(4 if i and is_name[i - 1] else 3) if name else 0 for i, name in enumerate(is_name)]
+            rows.append(np.eye(5, dtype=np.float32)[tags] * 0.8 + 0.04)
+        return rows
+
+
+def words(text: str) -> list[str]:
+    return [token.text for token in tokenize(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The U.N. met.", ["The", "U.N.", "met", "."]),
+        ("U.S.-led talks", ["U.S.-led", "talks"]),
+        ("BRUSSELS 1996-08-22", ["BRUSSELS", "1996-08-22"]),
+        ("up 3.5, or 1,000 at 10:30", ["up", "3.5", ",", "or", "1,000", "at", "10:30"]),
+        ("Smith's firm", ["Smith", "'s", "firm"]),
+        ("Smith’s dogs’ bowl", ["Smith", "’s", "dogs", "’", "bowl"]),
+        ("It didn't, we'll see", ["It", "did", "n't", ",", "we", "'ll", "see"]),
+        ("O'Neill of AT&T", ["O'Neill", "of", "AT&T"]),
+        ("German-born Mr. J. Smith", ["German-born", "Mr.", "J.", "Smith"]),
+        ('"No," (he said)...', ['"', "No", ",", '"', "(", "he", "said", ")", "..."]),
+        ("Paris🎉!", ["Paris", "🎉", "!"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("e\u0301te\u0301", ["e\u0301te\u0301"]),
+        ("שלום, דוד.", ["שלום", ",", "דוד", "."]),
+        ("", []),
+        (" \r\n\t", []),
+    ],
+)
+def test_text_is_cut_as_the_corpus_is(text, expected):
+    assert words(text) == expected
+
+
+@given(TEXTS)
+def test_every_token_is_where_it_says_and_no_character_is_lost(text):
+    tokens = tokenize(text)
+    assert all(text[token.start : token.end] == token.text for token in tokens)
+    assert all(a.end <= b.start for a, b in zip(tokens, tokens[1:], strict=False))
+    assert "".join(token.text for token in tokens) == "".join(text.split())
+
+
+@given(TEXTS)
+def test_paragraphs_and_sentences_hold_every_token_once_and_in_order(text):
+    again = [token for paragraph in paragraphs(text) for cut in sentences(paragraph) for token in cut]
+    assert again == tokenize(text)
+
+
+@given(TEXTS)
+def test_entities_are_the_callers_own_characters(text):
+    for entity in annotate(CapitalsArePeople(), [text])[0]:
+        assert text[entity["start"] : entity["end"]] == entity["text"]
+
+
+def test_a_blank_line_ends_an_entity_and_a_wrapped_line_does_not():
+    found = annotate(CapitalsArePeople(), ["New\nYork\r\n\r\nAnna"])[0]
+    assert [entity["text"] for entity in found] == ["New\nYork", "Anna"]
+
+
+def test_each_text_is_a_document_of_its_own_and_empty_ones_have_no_entities():
+    tagger = CapitalsArePeople()
+    found = annotate(tagger, ["Anna left. Bo stayed.", "", "Cleo"])
+    assert [[entity["text"] for entity in row] for row in found] == [["Anna", "Bo"], [], ["Cleo"]]
+    assert tagger.seen == [(0, ["Anna", "left", "."]), (0, ["Bo", "stayed", "."]), (2, ["Cleo"])]
+
+
+def test_an_entity_is_not_cut_where_a_sentence_end_was_guessed():
+    text = "He met Mr. X ! Y"
+    tokens = tokenize(text)
+    probabilities = np.eye(5, dtype=np.float32)[[0, 0, 0, 3, 4, 4]]
+    (found,) = entities(text, tokens, probabilities, LABELS)
+    assert found["text"] == "X ! Y"
+
+
+def test_the_score_is_the_mean_of_the_chosen_tags_probabilities():
+    probabilities = np.array([[0.1, 0.0, 0.0, 0.9, 0.0], [0.3, 0.0, 0.0, 0.0, 0.7]], dtype=np.float32)
+    (found,) = entities("Anna Berg", tokenize("Anna Berg"), probabilities, LABELS)
+    assert found["score"] == pytest.approx(0.8)
+    assert (found["type"], found["start"], found["end"]) == ("PER", 0, 9)
+
+
+def test_half_a_surrogate_pair_does_not_reach_the_tokenizer():
+    tagger = CapitalsArePeople()
+    annotate(tagger, ["\ud800 Anna"])
+    assert tagger.seen[0][1][0] == "\ufffd"
