@@ -7,6 +7,7 @@ where an entity has type, start, end (text[start:end]), text and score (mean pro
 Artifacts: `model`, a folder that `save_pretrained` wrote. The modules of `ner` that it needs travel with it.
 """
 
+import warnings
 from typing import Any
 
 import mlflow
@@ -17,6 +18,9 @@ from mlflow.pyfunc import PythonModel
 from ner.prediction import Tagger
 from ner.text import annotate
 
+# The signature says what predict takes; MLflow would also read its type hints, and asks for some where there are none.
+warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
+
 
 class NerModel(PythonModel):
     """Loads once, on the GPU where there is one."""
@@ -24,7 +28,7 @@ class NerModel(PythonModel):
     def load_context(self, context: Any) -> None:
         self.tagger = Tagger.load(context.artifacts["model"], device="cuda" if torch.cuda.is_available() else "cpu")
 
-    def predict(self, context, model_input, params=None):  # without type hints: MLflow would take them for a signature
+    def predict(self, context, model_input, params=None):
         texts = column(model_input)
         wrong = [type(text).__name__ for text in texts if not isinstance(text, str)]
         if wrong:

@@ -102,13 +102,13 @@ def about(params: Params, version: Any, content: str, training: Mapping[str, Any
     """What registration.json holds; nothing in it says where on this machine the checkout lies."""
     uri = tracking_uri()
     group = client().get_run(version.run_id).info.experiment_id
-    url = f"{shown_uri(uri).rstrip('/')}/#/experiments/{group}/runs/{version.run_id}" if uri.startswith("http") else None
+    page = f"{shown_uri(uri).rstrip('/')}/#/experiments/{group}/runs/{version.run_id}"
     return {
         "model": params.registry.model,
         "version": int(version.version),
         "alias": ALIAS,
         "mlflow_run_id": version.run_id,
-        "mlflow_run_url": url,
+        "mlflow_run_url": page if uri.startswith("http") else None,
         "tracking_uri": shown_uri(uri),
         "content": content,
         "flow_run_id": training.get("flow_run_id"),

@@ -130,13 +130,13 @@ def _hub_corpus(entry: Any, scratch: Path) -> FetchedCorpus:
     folder = repository.download([name for names in wanted.values() for name in names])
     files = {split: [folder / name for name in sorted(names)] for split, names in wanted.items()}
     for split, about in getattr(entry, "splits", {}).items():
-        if about.sha256:
-            check_sha256(files[split][0], about.sha256)
+        for path in files[split] if about.sha256 else ():
+            check_sha256(path, about.sha256)
     return FetchedCorpus(entry, files, entry.id, repository.commit)
 
 
 def copy_checked(source: Path, target: Path, sha256: str | None) -> None:
-    """Copy a file. Raises SourceError where it is not there or its sha256 is another; then no copy is left."""
+    """Copy a file. Raises SourceError where it is not there or its sha256 is another."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)

@@ -55,10 +55,11 @@ def client() -> Any:
     """An MlflowClient whose calls fail within seconds where nobody answers."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", QUICK_TIMEOUT_S)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow import MlflowClient
 
-    for name in ("alembic", "mlflow.store.db.utils"):  # they tell every table that they make
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("alembic", "mlflow.store.db.utils", "urllib3.connectionpool"):  # every table made, every retry
+        logging.getLogger(name).setLevel(logging.ERROR)
     return MlflowClient(tracking_uri=tracking_uri(), registry_uri=os.environ.get("MLFLOW_REGISTRY_URI"))
 
 

@@ -260,12 +260,15 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(hub):
     assert not hub.cut
 
 
-def test_a_commit_in_the_cache_is_had_without_a_network_but_a_branch_is_not(hub, monkeypatch):
+def test_a_commit_in_the_cache_is_had_without_a_network_but_a_branch_is_not(hub, monkeypatch, tmp_path):
     hub.add("models", "owner/name", {"config.json": b"{}"})
     Repository.open("owner/name", "model", "main").download(["config.json"])
     monkeypatch.setenv("HF_ENDPOINT", DEAD)
     again = Repository.open("owner/name", "model", "a" * 40)
     assert (again.download(["config.json"]) / "config.json").read_bytes() == b"{}"
+    branch = tmp_path / "hf" / "hub" / "models--owner--name" / "refs" / "main"  # as other programs leave it
+    branch.parent.mkdir(exist_ok=True)
+    branch.write_text("a" * 40)
     with pytest.raises(SourceError, match=rf"{DEAD} cannot be reached for the model owner/name"):
         Repository.open("owner/name", "model", "main")
 

@@ -145,8 +145,7 @@ def test_what_could_not_be_sent_is_sent_when_the_server_is_there(home, tmp_path,
     with mlflow_server(free_port, database, tmp_path):
         run.log({"train/loss": 1.0}, step=10)
         assert run.run_id
-    run.log({"train/loss": 0.8}, step=15)
-    run.close("FINISHED")  # the server is gone again: this point is left to sync
+        run.close("FINISHED")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     assert points(run.run_id, "train/loss") == [(5, 1.5), (10, 1.0)]
     location = client().get_experiment_by_name("ner").artifact_location
@@ -155,7 +154,7 @@ def test_what_could_not_be_sent_is_sent_when_the_server_is_there(home, tmp_path,
 
 @contextmanager
 def mlflow_server(port: int, database: str, artifacts: Path) -> Iterator[None]:
-    """MLflow's server application on a thread: what `mlflow server` runs, without the minute that its processes take."""
+    """MLflow's server application on a thread: the one that `mlflow server` runs, without its processes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("_MLFLOW_SERVER_FILE_STORE", database)
         patch.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", artifacts.as_uri())

@@ -1,0 +1,109 @@
+"""A run's results as artifacts in the Prefect UI, made of the reports that belong to that run, also when it failed.
+
+A stage of yours gets one by a function here, named in ARTIFACTS with the report that it reads.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from flows.record import DATA_DOCS, GATE, METRICS, REGISTRATION, TRAINING, VALIDATION, Record
+
+SPLITS = ("validation", "test")
+MEASURES = ("precision", "recall", "f1", "accuracy")
+
+
+def publish(record: Record) -> None:
+    """Create every artifact that the run has a report for."""
+    for path, create in ARTIFACTS.items():
+        if report := record.read(path):
+            create(report, record)
+    create_markdown_artifact(links(record), key="results", description="Where the results are")
+
+
+def publish_scores(metrics: dict[str, Any], record: Record) -> None:
+    """Two tables: each split, and each entity type of each split."""
+    table = score_rows(metrics)
+    create_table_artifact(table, key="scores", description="Scores on whole sentences (seqeval, default mode)")
+    if types := type_rows(metrics):
+        create_table_artifact(types, key="scores-by-type", description="Scores by entity type")
+
+
+def publish_gate(gate: dict[str, Any], record: Record) -> None:
+    """The verdict and the reason of each rule."""
+    verdict = "passed" if gate["passed"] else "failed: nothing is registered"
+    lines = [f"# Gate {verdict}", "", "| rule | threshold | value | verdict | reason |", "|---|---|---|---|---|"]
+    for rule in gate["rules"]:
+        word = "passed" if rule["passed"] else "**failed**"
+        cells = (rule["rule"], number(rule["threshold"]), number(rule["value"]), word, rule["reason"])
+        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+    create_markdown_artifact("\n".join(lines), key="gate", description=f"Gate {verdict}")
+
+
+def publish_validation(validation: dict[str, Any], record: Record) -> None:
+    """How many expectations held on each split, and those that did not."""
+    verdict = "passed" if validation["passed"] else "failed: nothing is trained"
+    lines = [f"# Validation {verdict}", "", "| split | file | held | verdict |", "|---|---|---|---|"]
+    broken = []
+    for name, split in validation.get("splits", {}).items():
+        word = "passed" if split["passed"] else "**failed**"
+        lines.append(f"| {name} | {split.get('file', '')} | {split.get('held')} of {split.get('expectations')} | {word} |")
+        entries = [entry for table in split.get("tables", {}).values() for entry in table if not entry["passed"]]
+        broken += [f"- {name}: {entry['name']}: {entry.get('observed', '')}" for entry in entries]
+    lines += ["", *broken]
+    create_markdown_artifact("\n".join(lines), key="validation", description=f"Validation {verdict}")
+
+
+def links(record: Record) -> str:
+    """Markdown that says where the model version, the MLflow run, the Data Docs and the reports are."""
+    registration, training = record.read(REGISTRATION), record.read(TRAINING)
+    lines = ["# Results", ""]
+    if registration:
+        name, version, alias = (registration.get(key) for key in ("model", "version", "alias"))
+        lines.append(f"- Model: `{name}` version {version}, alias `{alias}`: `models:/{name}/{version}`")
+    run_id = registration.get("mlflow_run_id") or training.get("mlflow_run_id")
+    if url := registration.get("mlflow_run_url"):
+        lines.append(f"- MLflow run: [{run_id}]({url}), with the reports and the Data Docs under *Artifacts*")
+    elif run_id:
+        lines.append(f"- MLflow run: `{run_id}`")
+    if docs := record.report(DATA_DOCS):
+        lines.append(f"- Data Docs: [{docs}]({docs.resolve().as_uri()})")
+    lines.append(f"- Reports: `{record.folder / 'reports'}`")
+    if record.changes:
+        settings = (f"`{block}.{key}={value}`" for block, keys in record.changes.items() for key, value in keys.items())
+        lines.append(f"- Parameters of this run: {', '.join(settings)}")
+    if record.sentence:
+        lines.append(f"- Failed: {record.sentence}")
+    return "\n".join(lines)
+
+
+def score_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row a split: precision, recall, F1, accuracy, F1 in strict mode, support."""
+    columns = (*MEASURES, "f1_strict", "support")
+    return [{"split": split, **_picked(metrics[split], columns)} for split in SPLITS if split in metrics]
+
+
+def type_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row an entity type and split."""
+    return [
+        {"split": split, "type": entity_type, **_picked(scores, ("precision", "recall", "f1", "support"))}
+        for split in SPLITS
+        for entity_type, scores in metrics.get(split, {}).get("per_type", {}).items()
+    ]
+
+
+def number(value: Any) -> Any:
+    """Four decimals for a float; a dash for what could not be computed."""
+    return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else value
+
+
+def _picked(scores: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    return {column: number(scores[column]) for column in columns if column in scores}
+
+
+ARTIFACTS: dict[str, Callable[[dict[str, Any], Record], None]] = {
+    VALIDATION: publish_validation,
+    METRICS: publish_scores,
+    GATE: publish_gate,
+}

@@ -1,0 +1,72 @@
+"""The command behind `make train`: the flow in this process, its log on the terminal, a short table at the end."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, temporary_settings
+
+from flows import overrides
+from flows.quiet import shorten_logs
+from flows.record import load_record
+from flows.summary import render
+from ner.errors import NerError
+
+STARTUP_TIMEOUT_S = 120  # Prefect's own limit of 20 s is too short while its database is made
+CTRL_C = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the flow `ner` and return the exit status: 0, 1, 3 (validation failed), 4 (gate failed) or 130 (Ctrl-C)."""
+    parser = argparse.ArgumentParser(prog="python -m flows.train", description="Run every stage that has changed.")
+    parser.add_argument("--set", action="append", default=[], metavar="BLOCK.KEY=VALUE", dest="settings",
+                        help="a parameter of this run only, for example --set train.epochs=1")  # fmt: skip
+    try:
+        changes = overrides.parse_settings(parser.parse_args(arguments).settings)
+        overrides.apply(Path.cwd(), changes)
+        return run_here(changes)
+    except NerError as error:
+        print(f"train: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("train: stopped; run the same command again to go on.", file=sys.stderr)
+        return CTRL_C
+
+
+def run_here(changes: overrides.Changes) -> int:
+    """Run the flow in this process, print its summary, and return its exit status."""
+    from flows.train import ner
+
+    root = Path.cwd()
+    shorten_logs()
+    with reachable_server():
+        state = ner(**changes, return_state=True)
+    record = load_record(root, str(state.state_details.flow_run_id))
+    if record is None:
+        raise NerError(f"the flow run ended as {state.name}: {state.message}")
+    print("\n" + render(record, root), flush=True)
+    if record.sentence:
+        print(f"\n{record.sentence}", file=sys.stderr)
+    return record.exit_status
+
+
+def reachable_server() -> AbstractContextManager[Any]:
+    """Settings under which there is a Prefect server: the configured one if it answers, else a temporary one."""
+    url = PREFECT_API_URL.value()
+    if url and _answers(url):
+        return temporary_settings()
+    if url:
+        print(f"train: no Prefect server answers at {url}; using a temporary one.", file=sys.stderr)
+    limit = {PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: STARTUP_TIMEOUT_S}
+    return temporary_settings(updates=limit, restore_defaults={PREFECT_API_URL})
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=5).is_success
+    except httpx.HTTPError:
+        return False

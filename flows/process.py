@@ -1,0 +1,89 @@
+"""A child process whose output is read line by line while it runs, and that never outlives its parent's interest.
+
+status = stream(["dvc", "repro"], folder, environment, on_line=print)
+"""
+
+import codecs
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+PROGRESS_EVERY_S = 10  # a bar that redraws itself many times a second becomes one line in so many seconds
+STOP_WAIT_S = 6  # from the request to stop until the process group is killed
+_ENDS = re.compile(r"\r\n|\n|\r")
+_STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def stream(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], on_line: Callable[[str], None]
+) -> int:
+    """Run `command` in a process group of its own, give every line of stdout and stderr to `on_line`, return its status.
+
+    Whatever ends the wait early (Ctrl-C, SIGTERM, an error in `on_line`) also ends the whole group.
+    """
+    child = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        assert child.stdout
+        for line in read_lines(child.stdout.fileno()):
+            on_line(line)
+        return child.wait()
+    except BaseException:
+        stop_group(child)
+        raise
+    finally:
+        child.stdout.close()
+
+
+def stop_group(child: subprocess.Popen[bytes], wait_s: float = STOP_WAIT_S) -> None:
+    """Ask the child's process group to end, and after `wait_s` make it. Returns when none of it is left."""
+    until = time.monotonic() + wait_s
+    request = signal.SIGTERM
+    while _signal_group(child.pid, request):
+        child.poll()
+        time.sleep(0.05)
+        request = signal.SIGKILL if time.monotonic() > until else 0
+    child.wait()
+
+
+def read_lines(descriptor: int) -> Iterator[str]:
+    """Lines as they come, without colours; of lines that end in \\r, one every PROGRESS_EVERY_S."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    pending, shown_at = "", 0.0
+    while True:
+        chunk = os.read(descriptor, 65536)
+        pending += decoder.decode(chunk, final=not chunk)
+        while found := _ENDS.search(pending):
+            if found[0] == "\r" and found.end() == len(pending) and chunk:
+                break  # perhaps the first half of \r\n
+            line, pending = _STYLE.sub("", pending[: found.start()]).rstrip(), pending[found.end() :]
+            if found[0] == "\r":
+                if time.monotonic() - shown_at < PROGRESS_EVERY_S:
+                    continue
+                shown_at = time.monotonic()
+            if line:
+                yield line
+        if not chunk:
+            if pending.strip():
+                yield _STYLE.sub("", pending).rstrip()
+            return
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Send a signal to a process group; False where none of it is left."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+        return True
+    return False

@@ -1,0 +1,128 @@
+"""One stage: asked of DVC, run where it has changed, its output passed on line by line, its end told in one sentence."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.graph import DVC_BUSY, why_changed
+from flows.process import stream
+from ner.errors import BusyError, GateFailed, NerError, ValidationFailed
+
+RAN, CACHED, FAILED = "ran", "cached", "failed"
+REGISTER, LOST = "register", 5  # the stage whose result lives outside of DVC, and how its --check says that it is gone
+STATUS_ERRORS = {error.exit_status: error for error in (ValidationFailed, GateFailed)}
+
+# What DVC says after every stage, which tells the reader of a run nothing.
+_CHATTER = re.compile(
+    r"(Updating|Generating) lock file|To (track the changes|enable auto staging)|\s+(git add|dvc config) |Use `dvc push`"
+)
+_FROM_CACHE = re.compile(r"^Stage '.*' is cached - skipping run")
+_NOTHING_TO_DO = re.compile(r"^Stage '.*' didn't change, skipping")
+_STATUS = re.compile(r"exited with (-?\d+)$")
+_BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by|has locks on it")
+_HOLDER = re.compile(r"^\s*\(PID (\d+)\): (.+)$")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a stage ended: ran, cached or failed; `sentence` says why, `exit_status` what it told the shell."""
+
+    how: str
+    sentence: str
+    exit_status: int = 0
+
+
+def run_stage(root: Path, name: str, environment: Mapping[str, str], log: Callable[[str], None]) -> Outcome:
+    """Bring one stage up to date in `root`. Everything that it prints goes to `log`. Raises BusyError."""
+    reasons = why_changed(root, name)
+    options = ["--single-item"]
+    if not reasons:
+        if name != REGISTER or is_registered(root, environment, log):
+            return Outcome(CACHED, "DVC has its result already: nothing that it depends on has changed.")
+        log("The registry no longer has the version that DVC's cache has: registering again.")
+        options.append("--force")
+    else:
+        log("changed: " + ", ".join(reasons))
+    listener = _Listener(name, log)
+    command = [sys.executable, "-m", "dvc", "repro", *options, name]
+    status = stream(command, root, environment, listener.hear)
+    if status == 0:
+        return Outcome(CACHED, "Its result came from DVC's cache.") if listener.cached else Outcome(RAN, "It ran.")
+    if listener.is_busy:
+        raise BusyError(listener.busy())
+    return Outcome(FAILED, listener.sentence or f"{name}: ended with status {status}.", listener.status or 1)
+
+
+def is_registered(root: Path, environment: Mapping[str, str], log: Callable[[str], None]) -> bool:
+    """Whether the registry still has the version in reports/registration.json; True where that cannot be found out."""
+    if not (root / "tasks" / f"{REGISTER}.py").exists():
+        return True
+    status = stream([sys.executable, "-m", f"tasks.{REGISTER}", "--check"], root, environment, log)
+    if status not in (0, LOST):
+        log("Whether the registry still has the version could not be found out; DVC's word is taken.")
+    return status != LOST
+
+
+def stage_environment(flow_run_id: str, flow_run_url: str | None) -> dict[str, str]:
+    """What every stage of a run sees: ours, the Python that runs us first on PATH, and the flow run's name."""
+    binaries = str(Path(sys.executable).parent)
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([binaries, os.environ.get("PATH", os.defpath)]),
+        "PYTHONUNBUFFERED": "1",
+        "DVC_NO_ANALYTICS": "1",
+        "NER_FLOW_RUN_ID": flow_run_id,
+    }
+    if flow_run_url:
+        environment["NER_FLOW_RUN_URL"] = flow_run_url
+    return environment
+
+
+def failure(outcome: Outcome) -> NerError:
+    """The error that carries a failed stage's sentence and its exit status."""
+    return STATUS_ERRORS.get(outcome.exit_status, NerError)(outcome.sentence)
+
+
+class _Listener:
+    """Passes a stage's lines on, and keeps what tells how it ends."""
+
+    def __init__(self, name: str, log: Callable[[str], None]) -> None:
+        self._own = re.compile(rf"^{re.escape(name)}: \S")
+        self._log, self._name = log, name
+        self._said: str | None = None
+        self._error: str | None = None
+        self._holder: str | None = None
+        self.cached = self.is_busy = False
+        self.status: int | None = None
+
+    def hear(self, line: str) -> None:
+        self.cached |= bool(_FROM_CACHE.match(line) or _NOTHING_TO_DO.match(line))
+        self.is_busy |= bool(_BUSY.search(line)) and self._said is None
+        if self._own.match(line):
+            self._said = line
+        if holder := _HOLDER.match(line):
+            self._holder = f"process {holder[1]} ({holder[2]})"
+        if line.startswith("ERROR: "):
+            self._error = line.removeprefix("ERROR: ")
+            if ended := _STATUS.search(line):
+                self.status = int(ended[1])
+        if not _CHATTER.match(line):
+            self._log(line)
+
+    @property
+    def sentence(self) -> str | None:
+        """The stage's own sentence, else what DVC said, in words."""
+        if self._said:
+            return self._said
+        if self.status is not None and self.status < 0:
+            return f"{self._name}: it was killed (signal {-self.status}); often the memory ran out."
+        if self.status is not None:
+            return f"{self._name}: it ended with status {self.status}; the lines above in its log say why."
+        return f"{self._name}: {self._error.removeprefix(f'failed to reproduce {self._name!r}: ')}" if self._error else None
+
+    def busy(self) -> str:
+        """Who holds DVC's lock, where DVC knows."""
+        return DVC_BUSY if self._holder is None else f"{DVC_BUSY.partition(':')[0]}, {self._holder}: wait until it has ended."

@@ -1,0 +1,138 @@
+"""Flow `ner`: every stage of dvc.yaml as a Prefect task, skipped where DVC has its result.
+
+Run     python -m flows.train [--set train.epochs=1]       (make train)
+        prefect deployment run ner/train                   (after make up)
+Reads   dvc.yaml, params.yaml
+Writes  what the stages write; .ner/runs/<flow run id>/run.json; artifacts in Prefect
+"""
+
+import os
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed, State
+
+from flows import overrides
+from flows.artifacts import publish
+from flows.graph import Stage, read_graph
+from flows.lock import hold
+from flows.record import Record
+from flows.stages import CACHED, FAILED, Outcome, failure, run_stage, stage_environment
+from flows.workspace import RUNS, workspace, workspace_environment
+from ner.errors import NerError
+
+RETRIES, RETRY_DELAY_S = 2, 15
+MENDABLE = "Try again"  # how a stage's sentence says that the same command may succeed later (no network)
+
+Data, Model, Encoding, Validation, Train, Evaluation, Gate, Registry = (
+    overrides.partial_block(block) for block in overrides.Params.model_fields
+)
+
+
+@flow(name="ner", validate_parameters=False)  # ours says the same in one sentence, and keeps the values as given
+def ner(
+    data: Data | None = None,
+    model: Model | None = None,
+    encoding: Encoding | None = None,
+    validation: Validation | None = None,
+    train: Train | None = None,
+    evaluation: Evaluation | None = None,
+    gate: Gate | None = None,
+    registry: Registry | None = None,
+) -> State:
+    """Corpus and encoder to a gated, registered model version: the stages of dvc.yaml with params.yaml.
+
+    Blocks given here override params.yaml for this run, which then works in a copy of the working tree.
+    """
+    blocks = dict(
+        data=data,
+        model=model,
+        encoding=encoding,
+        validation=validation,
+        train=train,
+        evaluation=evaluation,
+        gate=gate,
+        registry=registry,
+    )
+    root = Path.cwd()
+    record = Record(flow_run_id=str(flow_run.id), folder=root, started=time.time())
+    try:
+        run_pipeline(root, blocks, record)
+    except NerError as error:
+        record.sentence, record.exit_status = str(error), error.exit_status
+    record.save(root)
+    publish(record)
+    if record.sentence:
+        return Failed(message=record.sentence)
+    return Completed(message="All stages are up to date.")
+
+
+def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
+    """Check the parameters, take the lock, run the stages; `record` tells at any time how far it came.
+
+    Raises NerError: for parameters, a busy checkout, or the stage that failed, with its sentence.
+    """
+    record.changes = overrides.given(blocks)
+    params = overrides.apply(root, record.changes)
+    record.stages = read_graph(root)
+    environment = stage_environment(record.flow_run_id, flow_run.ui_url if os.environ.get("PREFECT_API_URL") else None)
+    who = f"flow run {flow_run.name}"
+    with hold(root, "run", who, wait_s=float(os.environ.get("NER_WAIT_S", 0))):
+        place: Any = nullcontext(root)
+        if record.changes:
+            environment |= workspace_environment(root)
+            place = workspace(root, record.flow_run_id, params, record.stages)
+        with place as folder:
+            record.folder = folder
+            try:
+                run_stages(record, environment)
+            finally:
+                record.folder = root / RUNS / record.flow_run_id if record.changes else root
+
+
+def run_stages(record: Record, environment: dict[str, str]) -> None:
+    """Run a task for each stage. Raises the first failed stage's error; what depends on it is shown as not ready."""
+    states: dict[str, State] = {}
+    failed: Outcome | None = None
+    for stage in record.stages:
+        needed = [states[name] for name in stage.needs if name in states]
+        if failed and all(state.is_completed() for state in needed):
+            continue  # it could run, but the run is lost: what is running has ended, nothing new begins
+        run = bring_up_to_date.with_options(name=stage.name, task_run_name=stage.name, description=stage.description)
+        states[stage.name] = run(stage, record, environment, wait_for=needed, return_state=True)
+        outcome = record.outcomes.get(stage.name)
+        if states[stage.name].is_crashed():
+            raise NerError(f"{stage.name}: {states[stage.name].message}")
+        if failed is None and outcome and outcome.how == FAILED:
+            failed = outcome
+    if failed:
+        raise failure(failed)
+
+
+def _is_mendable(_task: Any, _run: Any, state: State) -> bool:
+    return MENDABLE in (state.message or "")
+
+
+@task(retries=RETRIES, retry_delay_seconds=RETRY_DELAY_S, retry_condition_fn=_is_mendable, cache_policy=NO_CACHE)
+def bring_up_to_date(stage: Stage, record: Record, environment: dict[str, str]) -> State:
+    """Run the stage where DVC finds it changed. Its task run ends as Completed, Cached or Failed."""
+    log = get_run_logger()
+    try:
+        outcome = run_stage(record.folder, stage.name, environment, log.info)
+    except NerError as error:
+        outcome = Outcome(FAILED, f"{stage.name}: {error}", error.exit_status)
+    record.outcomes[stage.name] = outcome
+    if outcome.how == FAILED:
+        return Failed(message=outcome.sentence)
+    return Completed(name="Cached" if outcome.how == CACHED else None, message=outcome.sentence)
+
+
+if __name__ == "__main__":
+    from flows.command import main
+
+    raise SystemExit(main())

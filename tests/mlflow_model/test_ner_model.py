@@ -1,0 +1,112 @@
+"""The registered model as a caller meets it: loaded by its alias, away from the checkout, through MLflow's checks."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tasks import store
+from tasks.registry import SERVING, add_version, content_digest
+from tasks.tracking import LiveRun
+
+ROOT = Path(__file__).resolve().parents[2]
+LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+TEXT = "Ünïcode 👩\u200d👩\u200d👧 e\u0301 Marta's\r\nRotterdam — שלום 北京!"
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory, tiny_encoder):
+    """The address of a model with random weights, whose version is champion, in a store of its own."""
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    home = tmp_path_factory.mktemp("home")
+    folder = home / "models" / "ner"
+    names = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
+    AutoModelForTokenClassification.from_pretrained(
+        tiny_encoder, num_labels=len(LABELS), initializer_range=1.0, **names
+    ).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NER_HOME", str(home))
+        patch.setenv("MLFLOW_TRACKING_URI", "")
+        run = LiveRun.open("ner", "tiny", {}, {})
+        run.close("FINISHED")
+        version = add_version("ner", run.run_id, folder, content_digest(folder))
+        store.client().set_registered_model_alias("ner", "champion", version.version)
+        yield store.tracking_uri()
+
+
+@pytest.fixture(scope="module")
+def model(uri):
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)
+    return mlflow.pyfunc.load_model("models:/ner@champion")
+
+
+def test_entities_are_the_callers_own_characters(model):
+    (answer,) = model.predict({"text": TEXT})
+    assert answer["text"] == TEXT and answer["entities"]
+    for entity in answer["entities"]:
+        assert TEXT[entity["start"] : entity["end"]] == entity["text"]
+        assert entity["type"] in ("LOC", "PER") and 0 < entity["score"] <= 1
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"text": ["Marta", "", TEXT]},
+        pd.DataFrame({"text": ["Marta", "", TEXT]}),
+        [{"text": t} for t in ("Marta", "", TEXT)],
+    ],
+)
+def test_one_answer_for_each_text_in_order_however_they_come(model, payload):
+    answers = model.predict(payload)
+    assert [answer["text"] for answer in answers] == ["Marta", "", TEXT]
+    assert answers[1]["entities"] == []
+    json.dumps(answers)
+
+
+@pytest.mark.parametrize("payload", [{"wrong": "x"}, {"text": 5}, {"text": None}, {"text": [1]}, None, 5, ["x"]])
+def test_a_payload_of_another_shape_is_refused(model, payload):
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises((MlflowException, TypeError), match="text|Expected|string"):
+        model.predict(payload)
+
+
+def test_the_version_says_what_it_takes_gives_and_needs(model):
+    meta = model.metadata
+    assert meta.signature.inputs.input_names() == ["text"]
+    assert meta.signature.outputs.input_names() == ["text", "entities"]
+    needed = Path(meta.get_model_info().model_uri and model._model_impl.context.artifacts["model"]).parents[1]
+    lines = (needed / "requirements.txt").read_text().split()
+    assert {line.partition("==")[0] for line in lines} >= {"mlflow", "torch", "transformers", "numpy"}
+    assert all("==" in line and "+" not in line for line in lines)
+    assert sorted(path.stem for path in (needed / "code" / "ner").glob("*.py")) == sorted(SERVING)
+
+
+def test_a_http_caller_gets_the_same(model):
+    from fastapi.testclient import TestClient
+    from mlflow.pyfunc.scoring_server import init
+
+    with TestClient(init(model)) as http:
+        good = http.post("/invocations", json={"dataframe_records": [{"text": "Marta in Rotterdam"}]})
+        assert good.status_code == 200
+        assert good.json()["predictions"] == model.predict({"text": "Marta in Rotterdam"})
+        assert http.post("/invocations", json={"inputs": {"text": ["Marta", "Rotterdam"]}}).status_code == 200
+        assert http.post("/invocations", json={"dataframe_records": [{"wrong": "x"}]}).status_code == 400
+
+
+def test_it_loads_away_from_the_checkout(uri, tmp_path):
+    program = (
+        "import mlflow, sys; m = mlflow.pyfunc.load_model('models:/ner@champion');"
+        "import ner.text; assert 'artifacts' in ner.text.__file__, ner.text.__file__;"
+        "print(m.predict({'text': 'Marta in Rotterdam'})[0]['text'])"
+    )
+    env = {"MLFLOW_TRACKING_URI": uri, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.stdout.strip() == "Marta in Rotterdam", done.stderr
