@@ -11,7 +11,6 @@ import httpx
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, temporary_settings
 
 from flows import overrides
-from flows.quiet import shorten_logs
 from flows.record import load_record
 from flows.summary import render
 from ner.errors import NerError
@@ -42,7 +41,6 @@ def run_here(changes: overrides.Changes) -> int:
     from flows.train import ner
 
     root = Path.cwd()
-    shorten_logs()
     with reachable_server():
         state = ner(**changes, return_state=True)
     record = load_record(root, str(state.state_details.flow_run_id))

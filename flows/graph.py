@@ -36,7 +36,7 @@ def read_graph(root: Path) -> list[Stage]:
     """
     with _repository(root) as repo:
         graph = repo.index.graph
-        waiting = [_read_stage(node, graph) for node in graph]
+        waiting = [_read_stage(node, graph) for node in graph if node.cmd]  # the rest are files of `dvc add`
     order = {name: place for place, name in enumerate(_names(root))}
     waiting.sort(key=lambda stage: order.get(stage.name, len(order)))
     stages: list[Stage] = []
@@ -54,11 +54,11 @@ def why_changed(root: Path, name: str) -> tuple[str, ...]:
     Outputs that are only missing, and are in DVC's cache, are put back first. Raises BusyError.
     """
     with _repository(root) as repo:
-        status = repo.status(targets=[name])
-        if _only_outputs_missing(status.get(name, [])):
+        status = _status(repo, name)
+        if _only_outputs_missing(status):
             _put_back(repo, name)
-            status = repo.status(targets=[name])
-    return tuple(_reasons(status.get(name, [])))
+            status = _status(repo, name)
+    return tuple(_reasons(status))
 
 
 def cache_folder(root: Path) -> Path:
@@ -92,12 +92,20 @@ def _names(root: Path) -> list[str]:
 
 def _read_stage(node: Any, graph: Any) -> Stage:
     return Stage(
-        name=node.addressing,
-        description=node.desc or node.addressing,
-        needs=tuple(needed.addressing for needed in graph.successors(node)),
+        name=node.name,
+        description=node.desc or node.name,
+        needs=tuple(needed.name for needed in graph.successors(node) if needed.cmd),
         deps=tuple(str(dep.def_path) for dep in node.deps),
         outs=tuple(str(out.def_path) for out in node.outs),
     )
+
+
+def _status(repo: Repo, name: str) -> list[Any]:
+    return [entry for entries in repo.status(targets=[_target(repo, name)]).values() for entry in entries]
+
+
+def _target(repo: Repo, name: str) -> str:
+    return f"{repo.root_dir}/dvc.yaml:{name}"  # a bare name would be looked up in the working directory
 
 
 def _only_outputs_missing(status: list[Any]) -> bool:
@@ -107,7 +115,7 @@ def _only_outputs_missing(status: list[Any]) -> bool:
 
 def _put_back(repo: Repo, name: str) -> None:
     try:
-        repo.checkout(targets=[name], allow_missing=True)
+        repo.checkout(targets=[_target(repo, name)], allow_missing=True)
     except LockError:
         raise
     except DvcException:

@@ -1,21 +1,30 @@
-"""Prefect's log without what a reader cannot use: errors that a user caused are one sentence, never a trace."""
+"""Prefect's log without what a reader cannot use: an end that the flow has told in one sentence needs no trace."""
 
 import logging
 
+from prefect.exceptions import FailedRun
+
 from ner.errors import NerError
+
+LOGGERS = ("prefect.task_runs", "prefect.flow_runs")
 
 
 def shorten_logs() -> None:
-    """Drop the engine's own line on a failed state: the next one says it again, with the sentence."""
-    for name in ("prefect.task_runs", "prefect.flow_runs"):
+    """Let the loggers of runs leave out traces of failed states, and say why a stage did not run."""
+    for name in LOGGERS:
         logger = logging.getLogger(name)
-        if not any(isinstance(f, _Sentences) for f in logger.filters):
+        if not any(isinstance(one, _Sentences) for one in logger.filters):
             logger.addFilter(_Sentences())
 
 
 class _Sentences(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        if isinstance(error, FailedRun):
+            return False  # the line before it has the sentence
         if error is None or isinstance(error, NerError):
             record.exc_info = None
-        return not record.getMessage().startswith("Task run failed with state: ")
+        message = record.getMessage()
+        if message.startswith("Finished in state NotReady"):
+            record.msg, record.args, record.levelno, record.levelname = "Not run: a stage before it failed", (), 20, "INFO"
+        return not message.startswith("Task run failed with state: ")

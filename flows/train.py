@@ -21,6 +21,7 @@ from flows import overrides
 from flows.artifacts import publish
 from flows.graph import Stage, read_graph
 from flows.lock import hold
+from flows.quiet import shorten_logs
 from flows.record import Record
 from flows.stages import CACHED, FAILED, Outcome, failure, run_stage, stage_environment
 from flows.workspace import RUNS, workspace, workspace_environment
@@ -59,6 +60,7 @@ def ner(
         gate=gate,
         registry=registry,
     )
+    shorten_logs()
     root = Path.cwd()
     record = Record(flow_run_id=str(flow_run.id), folder=root, started=time.time())
     try:
@@ -105,11 +107,8 @@ def run_stages(record: Record, environment: dict[str, str]) -> None:
             continue  # it could run, but the run is lost: what is running has ended, nothing new begins
         run = bring_up_to_date.with_options(name=stage.name, task_run_name=stage.name, description=stage.description)
         states[stage.name] = run(stage, record, environment, wait_for=needed, return_state=True)
-        outcome = record.outcomes.get(stage.name)
-        if states[stage.name].is_crashed():
-            raise NerError(f"{stage.name}: {states[stage.name].message}")
-        if failed is None and outcome and outcome.how == FAILED:
-            failed = outcome
+        if failed is None and not states[stage.name].is_completed():
+            failed = record.outcomes.get(stage.name) or Outcome(FAILED, f"{stage.name}: {states[stage.name].message}", 1)
     if failed:
         raise failure(failed)
 
@@ -126,6 +125,9 @@ def bring_up_to_date(stage: Stage, record: Record, environment: dict[str, str]) 
         outcome = run_stage(record.folder, stage.name, environment, log.info)
     except NerError as error:
         outcome = Outcome(FAILED, f"{stage.name}: {error}", error.exit_status)
+    except Exception as error:  # ours to mend: the trace is in the log, and the run does not go on
+        log.exception("A bug, or a broken environment")
+        outcome = Outcome(FAILED, f"{stage.name}: {type(error).__name__}: {error}".rstrip(": "), 1)
     record.outcomes[stage.name] = outcome
     if outcome.how == FAILED:
         return Failed(message=outcome.sentence)

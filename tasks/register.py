@@ -35,7 +35,7 @@ from tasks.registry import (
     is_there,
 )
 from tasks.reproduce import recipe
-from tasks.store import client, patience, registry_errors, shown_uri, tracking_uri, upload
+from tasks.store import client, exists, patience, registry_errors, shown_uri, tracking_uri, upload
 from tasks.tracking import log_evaluation, log_gate, sync
 
 LOST = 5  # exit status of --check
@@ -77,7 +77,7 @@ def register(params: Params, root: Path) -> dict[str, Any]:
 def is_registered(root: Path = Path()) -> bool:
     """Whether the registry still has what reports/registration.json names. Raises RegistryError, as NerError."""
     path = root / REGISTRATION
-    return path.exists() and is_there(read_json(path))
+    return path.exists() and exists() and is_there(read_json(path))
 
 
 def read_facts(root: Path, model: str, gate: Mapping[str, Any]) -> CardFacts:

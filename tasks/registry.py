@@ -20,7 +20,7 @@ from tasks.store import client, patience, registry_errors, tracking_uri
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ROOT / "mlflow" / "ner_model.py"
 SERVING = ("__init__", "encoding", "errors", "prediction", "tags", "text")  # the modules of ner that travel
-PACKAGES = ("mlflow", "numpy", "safetensors", "tokenizers", "torch", "transformers")
+PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
 UNSAFE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack")  # may run code when loaded
 ALIAS = "challenger"
 
@@ -87,7 +87,7 @@ def add_version(model: str, mlflow_run_id: str, folder: Path, content: str) -> A
     before = store.get_run(mlflow_run_id).info
     use_this_store()
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as scratch, patience():
-        warnings.simplefilter("ignore")  # our predict has a signature instead of type hints
+        warnings.simplefilter("ignore")  # advice about examples and type hints
         code = Path(scratch) / "ner"
         code.mkdir()
         for name in SERVING:

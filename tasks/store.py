@@ -42,6 +42,12 @@ def is_local(uri: str) -> bool:
     return parts.scheme == "sqlite" or parts.hostname in ("127.0.0.1", "localhost", "::1")
 
 
+def exists() -> bool:
+    """Whether there is a store to ask: False only for SQLite whose file is gone, which asking would make anew."""
+    uri = tracking_uri()
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+
+
 def shown_uri(uri: str) -> str:
     """The address without user and password, and SQLite without the way to this checkout: fit for print and for git."""
     parts = urlsplit(uri)

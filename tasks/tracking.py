@@ -118,7 +118,7 @@ class LiveRun:
         try:
             with registry_errors():
                 act(client())
-        except (RegistryError, OSError) as error:
+        except Exception as error:  # whatever goes wrong with the curves, a training of an hour does not end by it
             self._resting_until = time.monotonic() + PAUSE_S
             if not self._is_down:
                 _warn(f"{str(error).rstrip('.')}. The training goes on; what could not be sent is sent later.")

@@ -1,0 +1,99 @@
+"""What `make up` runs on this machine: the Prefect server, the MLflow server and a worker, all on loopback only."""
+
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.lock import STATE
+from ner.errors import BusyError, ParamsError
+
+HOST = "127.0.0.1"
+WORK_POOL = "ner"
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLI_PROMPT": "false",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the two servers listen."""
+
+    prefect: int
+    mlflow: int
+
+    @property
+    def prefect_api(self) -> str:
+        return f"http://{HOST}:{self.prefect}/api"
+
+    @property
+    def mlflow_url(self) -> str:
+        return f"http://{HOST}:{self.mlflow}"
+
+
+def read_ports(environment: Mapping[str, str]) -> Ports:
+    """NER_PREFECT_PORT and NER_MLFLOW_PORT, else 4200 and 5000. Raises ParamsError."""
+    return Ports(_port(environment, "NER_PREFECT_PORT", 4200), _port(environment, "NER_MLFLOW_PORT", 5000))
+
+
+def check_free(ports: Ports) -> None:
+    """Raises BusyError for a port that something listens on, with how to choose another."""
+    for name, variable, port in (
+        ("the Prefect server", "NER_PREFECT_PORT", ports.prefect),
+        ("the MLflow server", "NER_MLFLOW_PORT", ports.mlflow),
+    ):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                raise BusyError(
+                    f"port {port} on {HOST}, for {name}, is in use: stop what listens there, or choose another, "
+                    f"as in {variable}={port + 1} make up."
+                ) from None
+
+
+def commands(root: Path, ports: Ports) -> dict[str, str]:
+    """A shell command for each process, by name."""
+    store = root / "mlflow" / "data"
+    mlflow = [
+        *("-m", "mlflow", "server", "--host", HOST, "--port", str(ports.mlflow), "--workers", "1"),
+        # Clients on this machine write artifacts to this folder themselves, with and without the server.
+        *("--no-serve-artifacts", "--default-artifact-root", (store / "artifacts").as_uri()),
+        *("--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}"),
+    ]
+    lines = {
+        "prefect": ["-m", "prefect", "server", "start", "--host", HOST, "--port", str(ports.prefect)],
+        "mlflow": mlflow,
+        "worker": ["-m", "flows.worker"],
+    }
+    return {name: "exec " + shlex.join([sys.executable, *line]) for name, line in lines.items()}
+
+
+def environment(root: Path, ports: Ports) -> dict[str, str]:
+    """What the three processes see, the worker's flow runs included."""
+    return {
+        **os.environ,
+        **QUIET,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "PWD": str(root),  # prefect.yaml names it
+        "PREFECT_HOME": str(root / STATE),
+        "PREFECT_API_URL": ports.prefect_api,
+        "MLFLOW_TRACKING_URI": ports.mlflow_url,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # ten processes and 1.5 GB with it, two and 0.4 GB without
+    }
+
+
+def _port(environment: Mapping[str, str], variable: str, default: int) -> int:
+    text = environment.get(variable) or str(default)
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ParamsError(f"{variable} is {text!r}, need a port number from 1 to 65535.")
+    return int(text)

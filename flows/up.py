@@ -1,0 +1,119 @@
+"""The Prefect server, the MLflow server and a worker on this machine, under one log, until Ctrl-C.
+
+Run     python -m flows.up         (make up; other ports: NER_PREFECT_PORT=4201 NER_MLFLOW_PORT=5001 make up)
+Writes  .ner/up.log, and while it runs .ner/profiles.toml, through which `prefect` in this folder finds its server
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from honcho.manager import Manager
+from honcho.printer import Printer
+
+from flows.lock import STATE, hold
+from flows.servers import Ports, check_free, commands, environment, read_ports
+from ner.errors import NerError
+from tasks.cli import run_stage
+from tasks.io import write_text
+
+WORKER_STOPS_WITHIN_S, SERVERS_STOP_WITHIN_S = 20, 10
+BY_SIGNAL = (130, 143)  # Ctrl-C and SIGTERM: how it is meant to end
+
+
+class Supervisor(Manager):
+    """honcho's manager, except that it stops the worker first: a flow run tells the server how it ends."""
+
+    def __init__(self, printer: Printer) -> None:
+        super().__init__(printer)
+        self.first_to_stop: str | None = None
+        self._kill_at = float("inf")
+
+    def terminate(self) -> None:
+        if self._terminating:
+            return
+        self._terminating = True
+        self.first_to_stop = next((name for name, p in self._processes.items() if "returncode" in p), None)
+        threading.Thread(target=self._stop_in_order, daemon=True).start()
+
+    def kill(self) -> None:
+        """honcho calls this all the time once a process has stopped; it counts only when the servers' time is up."""
+        if time.monotonic() > self._kill_at:
+            self._kill_at = time.monotonic() + 1
+            super().kill()
+
+    def _stop_in_order(self) -> None:
+        worker = self._processes["worker"]
+        until = time.monotonic() + WORKER_STOPS_WITHIN_S
+        self._signal(worker, self._procmgr.terminate)
+        while worker.get("pid") is not None and "returncode" not in worker and time.monotonic() < until:
+            time.sleep(0.1)
+        self._signal(worker, self._procmgr.kill)
+        self._kill_at = time.monotonic() + SERVERS_STOP_WITHIN_S
+        for name, process in self._processes.items():
+            if name != "worker":
+                self._signal(process, self._procmgr.terminate)
+
+    def _signal(self, process: dict[str, Any], send: Any) -> None:
+        if process.get("pid") is not None and "returncode" not in process:
+            send(process["pid"])
+
+
+class Tee:
+    """One text stream that writes to two."""
+
+    def __init__(self, terminal: TextIO, file: TextIO) -> None:
+        self._terminal, self._file = terminal, file
+        self.isatty = terminal.isatty
+
+    def write(self, text: str) -> int:
+        self._file.write(text)
+        return self._terminal.write(text)
+
+    def flush(self) -> None:
+        self._file.flush()
+        self._terminal.flush()
+
+
+def supervise(root: Path, ports: Ports) -> None:
+    """Run the processes until a signal. Raises NerError where one of them ends by itself; the others then stop too."""
+    seen = environment(root, ports)
+    with (root / STATE / "up.log").open("w", encoding="utf-8") as log:
+        manager = Supervisor(Printer(Tee(sys.stdout, log)))
+        for name, command in commands(root, ports).items():
+            manager.add_process(name, command, env=seen, cwd=str(root))
+        manager.loop()
+    if manager.returncode not in BY_SIGNAL:
+        name = manager.first_to_stop or "a process"
+        raise NerError(f"{name} ended by itself, so everything was stopped; .ner/up.log has its last words.")
+
+
+@contextmanager
+def profile(root: Path, ports: Ports) -> Iterator[None]:
+    """While this holds, `prefect` in the checkout talks to our server, as prefect.toml points to this profile."""
+    path = root / STATE / "profiles.toml"
+    write_text(path, f'active = "up"\n\n[profiles.up]\nPREFECT_API_URL = "{ports.prefect_api}"\n')
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Check, start, wait. Raises BusyError for a port, or where `make up` already runs here."""
+    root = Path.cwd()
+    ports = read_ports(os.environ)
+    with hold(root, "up", "make up"):
+        check_free(ports)
+        (root / "mlflow" / "data" / "artifacts").mkdir(parents=True, exist_ok=True)
+        with profile(root, ports):
+            supervise(root, ports)
+
+
+if __name__ == "__main__":
+    run_stage("up", main)

@@ -1,0 +1,63 @@
+"""The third process of `make up`: waits for the servers, deploys prefect.yaml, says where all is, becomes the worker."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+import httpx
+
+from flows.servers import WORK_POOL
+from ner.errors import NerError
+from tasks.cli import run_stage
+
+HEALTHY_WITHIN_S = 180
+BANNER = """\
+ready
+  Prefect  {prefect}
+  MLflow   {mlflow}
+  log      .ner/up.log
+next, in another shell, from this folder and with its environment (. .venv/bin/activate):
+  prefect deployment run ner/train --watch
+  prefect deployment run ner/train --param 'train={{"epochs": 3}}' --watch
+  make train
+Ctrl-C stops all."""
+
+
+def main() -> None:
+    """Never returns: this process becomes `prefect worker start`."""
+    api, mlflow = os.environ["PREFECT_API_URL"], os.environ["MLFLOW_TRACKING_URI"]
+    wait_until_healthy("the Prefect server", f"{api}/health")
+    prefect("work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")
+    prefect("deploy", "--all")
+    wait_until_healthy("the MLflow server", f"{mlflow}/health")
+    print(BANNER.format(prefect=api.removesuffix("/api"), mlflow=mlflow), flush=True)
+    os.execv(sys.executable, [*_PREFECT, "worker", "start", "--pool", WORK_POOL, "--name", f"ner-{os.getpid()}"])
+
+
+def wait_until_healthy(name: str, url: str, within_s: float = HEALTHY_WITHIN_S) -> None:
+    """Ask until the answer is good. Raises NerError after `within_s`."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        try:
+            if httpx.get(url, timeout=5).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.5)
+    raise NerError(f"{name} did not answer at {url} within {within_s:.0f} s; its lines above say why.")
+
+
+def prefect(*arguments: str) -> None:
+    """Run a prefect command, quiet unless it fails. Raises NerError."""
+    done = subprocess.run([*_PREFECT, "--no-prompt", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        said: Sequence[str] = (done.stdout + done.stderr).split()
+        raise NerError(f"`prefect {' '.join(arguments)}` failed: {' '.join(said)[-1000:]}")
+
+
+_PREFECT = [sys.executable, "-m", "prefect"]
+
+if __name__ == "__main__":
+    run_stage("worker", main)
