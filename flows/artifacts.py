@@ -48,7 +48,9 @@ def publish_validation(validation: dict[str, Any], record: Record) -> None:
     broken = []
     for name, split in validation.get("splits", {}).items():
         word = "passed" if split["passed"] else "**failed**"
-        lines.append(f"| {name} | {split.get('file', '')} | {split.get('held')} of {split.get('expectations')} | {word} |")
+        lines.append(
+            f"| {name} | {split.get('file', '')} | {split.get('held')} of {split.get('expectations')} | {word} |"
+        )
         entries = [entry for table in split.get("tables", {}).values() for entry in table if not entry["passed"]]
         broken += [f"- {name}: {entry['name']}: {entry.get('observed', '')}" for entry in entries]
     lines += ["", *broken]

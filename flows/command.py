@@ -1,6 +1,7 @@
 """The command behind `make train`: the flow in this process, its log on the terminal, a short table at the end."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.train", description="Run every stage that has changed.")
     parser.add_argument("--set", action="append", default=[], metavar="BLOCK.KEY=VALUE", dest="settings",
                         help="a parameter of this run only, for example --set train.epochs=1")  # fmt: skip
+    signal.signal(signal.SIGTERM, _end)  # Python's own handler would leave the temporary server behind
     try:
         changes = overrides.parse_settings(parser.parse_args(arguments).settings)
         overrides.apply(Path.cwd(), changes)
@@ -46,9 +48,10 @@ def run_here(changes: overrides.Changes) -> int:
     record = load_record(root, str(state.state_details.flow_run_id))
     if record is None:
         raise NerError(f"the flow run ended as {state.name}: {state.message}")
-    print("\n" + render(record, root), flush=True)
+    if record.outcomes:
+        print("\n" + render(record, root) + "\n", flush=True)
     if record.sentence:
-        print(f"\n{record.sentence}", file=sys.stderr)
+        print(record.sentence, file=sys.stderr)
     return record.exit_status
 
 
@@ -61,6 +64,10 @@ def reachable_server() -> AbstractContextManager[Any]:
         print(f"train: no Prefect server answers at {url}; using a temporary one.", file=sys.stderr)
     limit = {PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: STARTUP_TIMEOUT_S}
     return temporary_settings(updates=limit, restore_defaults={PREFECT_API_URL})
+
+
+def _end(number: int, _frame: Any) -> None:
+    raise SystemExit(128 + number)
 
 
 def _answers(url: str) -> bool:

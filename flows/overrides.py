@@ -37,7 +37,9 @@ def given(blocks: Mapping[str, Any]) -> Changes:
         if values is None:
             continue
         if not isinstance(values, Mapping):
-            raise ParamsError(f"the run's parameters: {block} is {values!r}, need a mapping, as {block}={{\"key\": value}}.")
+            raise ParamsError(
+                f'the run\'s parameters: {block} is {values!r}, need a mapping, as {block}={{"key": value}}.'
+            )
         if kept := {key: value for key, value in values.items() if value is not None}:
             changes[block] = kept
     return changes

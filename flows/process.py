@@ -1,4 +1,4 @@
-"""A child process whose output is read line by line while it runs, and that never outlives its parent's interest.
+"""A child process whose output is read line by line while it runs, and that never outlives the one who waits for it.
 
 status = stream(["dvc", "repro"], folder, environment, on_line=print)
 """
@@ -8,35 +8,35 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+GUARD = Path(__file__).with_name("guard.py")
 PROGRESS_EVERY_S = 10  # a bar that redraws itself many times a second becomes one line in so many seconds
 STOP_WAIT_S = 6  # from the request to stop until the process group is killed
 _ENDS = re.compile(r"\r\n|\n|\r")
 _STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def stream(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], on_line: Callable[[str], None]
-) -> int:
+def stream(command: Sequence[str], folder: Path, environment: Mapping[str, str], on_line: Callable[[str], None]) -> int:
     """Run `command` in a process group of its own, give every line of stdout and stderr to `on_line`, return its status.
 
     Whatever ends the wait early (Ctrl-C, SIGTERM, an error in `on_line`) also ends the whole group.
     """
     child = subprocess.Popen(
-        command,
+        [sys.executable, "-I", str(GUARD), *command],
         cwd=folder,
         env=dict(environment),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # its end tells the guard that we are gone
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
     try:
-        assert child.stdout
+        assert child.stdin and child.stdout
         for line in read_lines(child.stdout.fileno()):
             on_line(line)
         return child.wait()
@@ -44,6 +44,7 @@ def stream(
         stop_group(child)
         raise
     finally:
+        child.stdin.close()
         child.stdout.close()
 
 

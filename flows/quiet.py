@@ -26,5 +26,10 @@ class _Sentences(logging.Filter):
             record.exc_info = None
         message = record.getMessage()
         if message.startswith("Finished in state NotReady"):
-            record.msg, record.args, record.levelno, record.levelname = "Not run: a stage before it failed", (), 20, "INFO"
+            record.msg, record.args, record.levelno, record.levelname = (
+                "Not run: a stage before it failed",
+                (),
+                20,
+                "INFO",
+            )
         return not message.startswith("Task run failed with state: ")

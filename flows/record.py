@@ -54,6 +54,8 @@ def load_record(root: Path, flow_run_id: str) -> Record | None:
         return None
     about = read_json(path)
     about["folder"] = Path(about["folder"])
-    about["stages"] = [Stage(**{k: tuple(v) if isinstance(v, list) else v for k, v in s.items()}) for s in about["stages"]]
+    about["stages"] = [
+        Stage(**{k: tuple(v) if isinstance(v, list) else v for k, v in s.items()}) for s in about["stages"]
+    ]
     about["outcomes"] = {name: Outcome(**outcome) for name, outcome in about["outcomes"].items()}
     return Record(**about)

@@ -121,8 +121,16 @@ class _Listener:
             return f"{self._name}: it was killed (signal {-self.status}); often the memory ran out."
         if self.status is not None:
             return f"{self._name}: it ended with status {self.status}; the lines above in its log say why."
-        return f"{self._name}: {self._error.removeprefix(f'failed to reproduce {self._name!r}: ')}" if self._error else None
+        return (
+            f"{self._name}: {self._error.removeprefix(f'failed to reproduce {self._name!r}: ')}"
+            if self._error
+            else None
+        )
 
     def busy(self) -> str:
         """Who holds DVC's lock, where DVC knows."""
-        return DVC_BUSY if self._holder is None else f"{DVC_BUSY.partition(':')[0]}, {self._holder}: wait until it has ended."
+        return (
+            DVC_BUSY
+            if self._holder is None
+            else f"{DVC_BUSY.partition(':')[0]}, {self._holder}: wait until it has ended."
+        )

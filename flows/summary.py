@@ -46,5 +46,3 @@ def _shown(path: Path | None, root: Path) -> str | None:
     if path is None or not path.exists():
         return None
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-
-

@@ -108,7 +108,9 @@ def run_stages(record: Record, environment: dict[str, str]) -> None:
         run = bring_up_to_date.with_options(name=stage.name, task_run_name=stage.name, description=stage.description)
         states[stage.name] = run(stage, record, environment, wait_for=needed, return_state=True)
         if failed is None and not states[stage.name].is_completed():
-            failed = record.outcomes.get(stage.name) or Outcome(FAILED, f"{stage.name}: {states[stage.name].message}", 1)
+            failed = record.outcomes.get(stage.name) or Outcome(
+                FAILED, f"{stage.name}: {states[stage.name].message}", 1
+            )
     if failed:
         raise failure(failed)
 

@@ -9,10 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+import psutil
 from honcho.manager import Manager
 from honcho.printer import Printer
 
@@ -22,7 +23,7 @@ from ner.errors import NerError
 from tasks.cli import run_stage
 from tasks.io import write_text
 
-WORKER_STOPS_WITHIN_S, SERVERS_STOP_WITHIN_S = 20, 10
+FLOW_RUNS_STOP_WITHIN_S, WORKER_STOPS_WITHIN_S, SERVERS_STOP_WITHIN_S = 15, 10, 10
 BY_SIGNAL = (130, 143)  # Ctrl-C and SIGTERM: how it is meant to end
 
 
@@ -49,6 +50,7 @@ class Supervisor(Manager):
 
     def _stop_in_order(self) -> None:
         worker = self._processes["worker"]
+        stop_flow_runs(worker.get("pid"))
         until = time.monotonic() + WORKER_STOPS_WITHIN_S
         self._signal(worker, self._procmgr.terminate)
         while worker.get("pid") is not None and "returncode" not in worker and time.monotonic() < until:
@@ -62,6 +64,18 @@ class Supervisor(Manager):
     def _signal(self, process: dict[str, Any], send: Any) -> None:
         if process.get("pid") is not None and "returncode" not in process:
             send(process["pid"])
+
+
+def stop_flow_runs(worker_pid: int | None) -> None:
+    """Ask the worker's flow runs to end and wait for them: a worker that stops kills them, and they could clean nothing."""
+    try:
+        children = psutil.Process(worker_pid).children() if worker_pid else []
+    except psutil.NoSuchProcess:
+        return
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.terminate()
+    psutil.wait_procs(children, timeout=FLOW_RUNS_STOP_WITHIN_S)
 
 
 class Tee:

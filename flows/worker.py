@@ -7,6 +7,10 @@ import time
 from collections.abc import Sequence
 
 import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
+from prefect.client.schemas.objects import StateType
+from prefect.states import Crashed
 
 from flows.servers import WORK_POOL
 from ner.errors import NerError
@@ -31,6 +35,7 @@ def main() -> None:
     wait_until_healthy("the Prefect server", f"{api}/health")
     prefect("work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")
     prefect("deploy", "--all")
+    crash_lost_runs()
     wait_until_healthy("the MLflow server", f"{mlflow}/health")
     print(BANNER.format(prefect=api.removesuffix("/api"), mlflow=mlflow), flush=True)
     os.execv(sys.executable, [*_PREFECT, "worker", "start", "--pool", WORK_POOL, "--name", f"ner-{os.getpid()}"])
@@ -47,6 +52,16 @@ def wait_until_healthy(name: str, url: str, within_s: float = HEALTHY_WITHIN_S) 
             pass
         time.sleep(0.5)
     raise NerError(f"{name} did not answer at {url} within {within_s:.0f} s; its lines above say why.")
+
+
+def crash_lost_runs() -> None:
+    """End the flow runs of a worker that was killed: to the server they still run, and would hold the one slot."""
+    unfinished = FlowRunFilter(state={"type": {"any_": [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]}})
+    pool = WorkPoolFilter(name={"any_": [WORK_POOL]})
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=unfinished, work_pool_filter=pool):
+            client.set_flow_run_state(run.id, Crashed(message="Its worker was killed."), force=True)
+            print(f"flow run {run.name} was lost with its worker; it is now marked as crashed", flush=True)
 
 
 def prefect(*arguments: str) -> None:

@@ -2,7 +2,8 @@
 
 Run     python -m tasks.evaluate
 Reads   models/ner, data/prepared, params.yaml [encoding, evaluation]
-Writes  reports/metrics.json, reports/predictions/{validation,test}.parquet, reports/per_type.csv, reports/tags.csv
+Writes  reports/metrics.json, reports/scores.json (its headline), reports/predictions/{validation,test}.parquet,
+        reports/per_type.csv, reports/tags.csv
 
 Validation decides at the gate; test is reported. Both are predicted as the model was trained (encoding.context) and
 once more with each sentence alone, as a caller may send them. Everything is scored on whole sentences.
@@ -53,7 +54,17 @@ def evaluate(params: Params, prepared: Path, model: Path, reports: Path) -> dict
                 write_text(reports / "per_type.csv", per_type_csv(metrics[name]["per_type"]))
                 write_text(reports / "tags.csv", confusion_csv(predictions))
     write_json(reports / "metrics.json", metrics)
+    write_json(reports / "scores.json", headline(metrics))
     return metrics
+
+
+def headline(metrics: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The few numbers that fit a line of `dvc metrics show`; metrics.json has them all."""
+    names = ("f1", "precision", "recall", "accuracy", "f1_strict")
+    return {
+        split: {**{name: metrics[split][name] for name in names}, "f1_alone": metrics[split]["sentence"]["f1"]}
+        for split in ("validation", "test")
+    }
 
 
 def predict_split(tagger: Tagger, split: Split, params: Params, name: str) -> pa.Table:

@@ -67,7 +67,7 @@ def test_the_plots_have_a_row_a_type_and_no_pair_of_outsides(reports):
 
 def test_evaluating_twice_writes_the_same_bytes(reports, prepared, model, tmp_path):
     evaluate(PARAMS, prepared, model, tmp_path)
-    for name in ("metrics.json", "per_type.csv", "tags.csv", "predictions/test.parquet"):
+    for name in ("metrics.json", "scores.json", "per_type.csv", "tags.csv", "predictions/test.parquet"):
         assert (tmp_path / name).read_bytes() == (reports / name).read_bytes(), name
 
 
