@@ -1,4 +1,4 @@
-"""One run at a time on a checkout: a lock file that the system frees when its holder dies, and a note of who that is."""
+"""One run at a time on a checkout: a lock file that the system frees when its holder dies, and a note of who it is."""
 
 import json
 import os

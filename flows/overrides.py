@@ -29,7 +29,7 @@ def partial_block(block: str) -> type[BaseModel]:
 
 
 def given(blocks: Mapping[str, Any]) -> Changes:
-    """The blocks and keys that somebody set, without those left empty in a form. Raises ParamsError for what is no block."""
+    """The blocks and keys that somebody set, without those left empty in a form. Raises ParamsError for other things."""
     changes: Changes = {}
     for block, values in blocks.items():
         if isinstance(values, BaseModel):

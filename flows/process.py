@@ -22,7 +22,7 @@ _STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def stream(command: Sequence[str], folder: Path, environment: Mapping[str, str], on_line: Callable[[str], None]) -> int:
-    """Run `command` in a process group of its own, give every line of stdout and stderr to `on_line`, return its status.
+    """Run `command` in a process group of its own, give every line that it prints to `on_line`, return its status.
 
     Whatever ends the wait early (Ctrl-C, SIGTERM, an error in `on_line`) also ends the whole group.
     """
@@ -48,9 +48,9 @@ def stream(command: Sequence[str], folder: Path, environment: Mapping[str, str],
         child.stdout.close()
 
 
-def stop_group(child: subprocess.Popen[bytes], wait_s: float = STOP_WAIT_S) -> None:
-    """Ask the child's process group to end, and after `wait_s` make it. Returns when none of it is left."""
-    until = time.monotonic() + wait_s
+def stop_group(child: subprocess.Popen[bytes]) -> None:
+    """Ask the child's process group to end, and after STOP_WAIT_S make it. Returns when none of it is left."""
+    until = time.monotonic() + STOP_WAIT_S
     request = signal.SIGTERM
     while _signal_group(child.pid, request):
         child.poll()

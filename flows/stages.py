@@ -1,4 +1,4 @@
-"""One stage: asked of DVC, run where it has changed, its output passed on line by line, its end told in one sentence."""
+"""One stage: DVC is asked, what has changed is run, its output passed on line by line, its end told in a sentence."""
 
 import os
 import re
@@ -17,7 +17,8 @@ STATUS_ERRORS = {error.exit_status: error for error in (ValidationFailed, GateFa
 
 # What DVC says after every stage, which tells the reader of a run nothing.
 _CHATTER = re.compile(
-    r"(Updating|Generating) lock file|To (track the changes|enable auto staging)|\s+(git add|dvc config) |Use `dvc push`"
+    r"(Updating|Generating) lock file|To (track the changes|enable auto staging)|\s+(git add|dvc config) "
+    r"|Use `dvc push`"
 )
 _FROM_CACHE = re.compile(r"^Stage '.*' is cached - skipping run")
 _NOTHING_TO_DO = re.compile(r"^Stage '.*' didn't change, skipping")

@@ -1,4 +1,4 @@
-"""The third process of `make up`: waits for the servers, deploys prefect.yaml, says where all is, becomes the worker."""
+"""The third process of `make up`: waits for the servers, deploys prefect.yaml, prints addresses, becomes the worker."""
 
 import os
 import subprocess

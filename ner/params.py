@@ -7,8 +7,8 @@ params.train.learning_rate
 import difflib
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML, YAMLError
 
 from ner.errors import ParamsError
 
@@ -96,13 +96,23 @@ def parse_params(text: str, where: str = "params.yaml") -> Params:
 
     Raises ParamsError, which names every wrong key by its yaml path (`train.learning_rate`).
     """
+    return check_params(read_blocks(text, where), where)
+
+
+def read_blocks(text: str, where: str = "params.yaml") -> dict[str, Any]:
+    """The nested dicts of the file, not checked yet. Raises ParamsError where it is not YAML, or holds no blocks."""
     try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        tree = read_yaml(text)
+    except YAMLError as error:
         raise ParamsError(f"{where} is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(tree, dict):
         raise ParamsError(f"{where} holds no blocks; it needs {', '.join(Params.model_fields)}.")
-    return check_params(tree, where)
+    return tree
+
+
+def read_yaml(text: str) -> Any:
+    """Parse YAML 1.2 as DVC does, so that 5e-05, which `dvc exp run -S` writes, is a number. Raises ruamel's YAMLError."""
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def check_params(tree: dict[str, Any], where: str = "params.yaml") -> Params:
@@ -134,10 +144,7 @@ def _sentence(problem: dict[str, Any]) -> str:
     if problem["type"] == "missing":
         return f"the key {path!r} is missing"
     message = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    hint = ""
-    if isinstance(problem["input"], str) and "number" in problem["msg"]:
-        hint = " (YAML reads 1e-5 as text: write 1.0e-5)"
-    return f"{path} is {problem['input']!r}, need {message}{hint}"
+    return f"{path} is {problem['input']!r}, need {message}"
 
 
 def _guess(parents: list[str], key: str) -> str:

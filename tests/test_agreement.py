@@ -1,5 +1,7 @@
 """README, Makefile, dvc.yaml, params.yaml and the lock file say the same."""
 
+import hashlib
+import json
 import re
 import tomllib
 from importlib.metadata import version
@@ -8,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from ner.params import Params
+from ner.params import Params, read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -62,10 +65,10 @@ def test_the_lock_file_has_names_and_versions_only():
 
 
 def test_the_lock_file_holds_what_pyproject_asks_for():
-    pins = {name.lower().replace("_", "-"): number for name, number in locked().items()}
+    pins = {canonicalize_name(name): number for name, number in locked().items()}
     wanted = PROJECT["dependencies"] + sum(PROJECT["optional-dependencies"].values(), [])
     for requirement in map(Requirement, wanted):
-        pin = pins[requirement.name.lower().replace("_", "-")]
+        pin = pins[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(pin), f"{requirement} does not admit the pinned {pin}"
 
 
@@ -73,3 +76,30 @@ def test_the_environment_is_the_locked_one():
     pins = locked()
     names = ("torch", "transformers", "prefect", "mlflow", "dvc", "great_expectations", "seqeval", "datasets")
     assert {name: version(name).split("+")[0] for name in names} == {name: pins[name] for name in names}
+
+
+def test_the_results_in_the_readme_are_those_of_the_committed_reports():
+    metrics = json.loads((ROOT / "reports" / "metrics.json").read_text(encoding="utf-8"))
+    for split in ("validation", "test"):
+        for name, scores in ((split, metrics[split]), (f"{split}, each sentence alone", metrics[split]["sentence"])):
+            numbers = " | ".join(f"{scores[measure]:.4f}" for measure in ("precision", "recall", "f1", "accuracy"))
+            assert f"| {name} | {numbers} |" in README
+
+
+def test_the_committed_reports_are_those_that_the_lock_file_names():
+    lock = yaml.safe_load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    recorded = {out["path"]: out["md5"] for stage in lock.values() for out in stage["outs"]}
+    for name in ("metrics.json", "scores.json", "gate.json", "history.csv", "card.md", "registration.json"):
+        path = f"reports/{name}"
+        assert hashlib.md5((ROOT / path).read_bytes()).hexdigest() == recorded[path], f"{path} is of another run"
+
+
+def test_the_lock_file_belongs_to_the_stages_and_parameters_that_are_committed():
+    lock = read_yaml((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    params = read_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    assert set(lock) == set(STAGES)
+    for stage in STAGES:
+        assert lock[stage]["params"]["params.yaml"] == {block: params[block] for block in STAGES[stage]["params"]}
+        code = [dep for dep in lock[stage]["deps"] if dep["path"].endswith(".py")]
+        stale = [dep["path"] for dep in code if hashlib.md5((ROOT / dep["path"]).read_bytes()).hexdigest() != dep["md5"]]
+        assert stale == [], f"{stage} was run with other code"

@@ -1,4 +1,4 @@
-"""One stage of the toy pipeline in these tests: `python toy.py STAGE` does in milliseconds what a stage does in minutes."""
+"""One stage of the toy pipeline in these tests: `python toy.py STAGE` does at once what a stage does in minutes."""
 
 import json
 import sys

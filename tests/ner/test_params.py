@@ -27,7 +27,7 @@ def test_our_own_params_are_well_formed_and_cannot_be_changed_afterwards():
     [
         ("train", "learning_rat", 1.0, r"unknown key 'train\.learning_rat' \(did you mean 'learning_rate'\?\)"),
         ("train", "zzzz", 1, r"unknown key 'train\.zzzz' \(known: epochs, "),
-        ("train", "learning_rate", "1e-5", r"train\.learning_rate is '1e-5', need .*number.*write 1\.0e-5"),
+        ("train", "learning_rate", "fast", r"train\.learning_rate is 'fast', need .*number"),
         ("train", "learning_rate", 0.0, r"train\.learning_rate is 0\.0, need greater than 0"),
         ("train", "learning_rate", float("nan"), r"train\.learning_rate is nan"),
         ("train", "epochs", float("inf"), r"train\.epochs is inf"),
@@ -82,3 +82,15 @@ def test_overrides_are_checked_whole_and_leave_the_original_alone():
         override(tree, {"train": {"epoch": 3}}, "form")
     with pytest.raises(ParamsError, match="^form: unknown key 'trian'"):
         override(tree, {"trian": {"epochs": 3}}, "form")
+
+
+@pytest.mark.parametrize("number", ["5e-05", "5.0e-5", "0.00005"])
+def test_a_learning_rate_is_a_number_in_every_form_that_dvc_writes(number):
+    text = PARAMS.read_text().replace("learning_rate: 5.0e-5", f"learning_rate: {number}")
+    assert parse_params(text).train.learning_rate == 5e-5
+
+
+def test_a_key_given_twice_is_an_error_rather_than_the_last_one():
+    text = PARAMS.read_text().replace("  epochs: 2\n", "  epochs: 2\n  epochs: 3\n")
+    with pytest.raises(ParamsError, match="epochs"):
+        parse_params(text)
