@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, create_model
+from ruamel.yaml import YAMLError
 
 from ner.errors import ParamsError
-from ner.params import Params, check_params, override
+from ner.params import Params, check_params, override, read_blocks, read_yaml
 from tasks.io import PARAMS, read_params
 
 Changes = dict[str, dict[str, Any]]
@@ -29,7 +29,7 @@ def partial_block(block: str) -> type[BaseModel]:
 
 
 def given(blocks: Mapping[str, Any]) -> Changes:
-    """The blocks and keys that somebody set, without those left empty in a form. Raises ParamsError for other things."""
+    """The blocks and keys that somebody set, without those left empty in a form. Raises ParamsError."""
     changes: Changes = {}
     for block, values in blocks.items():
         if isinstance(values, BaseModel):
@@ -48,7 +48,7 @@ def given(blocks: Mapping[str, Any]) -> Changes:
 def apply(root: Path, changes: Changes) -> dict[str, Any]:
     """All of params.yaml with the changes laid over it. Raises ParamsError for the file, a name or a value."""
     read_params(root / PARAMS)
-    tree = yaml.safe_load((root / PARAMS).read_text(encoding="utf-8"))
+    tree = read_blocks((root / PARAMS).read_text(encoding="utf-8"))
     merged = override(tree, changes, where="the run's parameters") if changes else tree
     check_params(merged)
     return merged
@@ -63,7 +63,7 @@ def parse_settings(settings: Sequence[str]) -> Changes:
         if not (equals and dot and block and key):
             raise ParamsError(f"--set {setting!r} is not block.key=value, for example --set train.epochs=1.")
         try:
-            changes.setdefault(block, {})[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
+            changes.setdefault(block, {})[key] = read_yaml(text)
+        except YAMLError:
             raise ParamsError(f"--set {setting!r}: the value is not YAML; put it in quotes.") from None
     return changes

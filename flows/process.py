@@ -70,7 +70,7 @@ def read_lines(descriptor: int) -> Iterator[str]:
             if found[0] == "\r" and found.end() == len(pending) and chunk:
                 break  # perhaps the first half of \r\n
             line, pending = _STYLE.sub("", pending[: found.start()]).rstrip(), pending[found.end() :]
-            if found[0] == "\r":
+            if found[0] == "\r" and line:
                 if time.monotonic() - shown_at < PROGRESS_EVERY_S:
                     continue
                 shown_at = time.monotonic()

@@ -67,7 +67,7 @@ class Supervisor(Manager):
 
 
 def stop_flow_runs(worker_pid: int | None) -> None:
-    """Ask the worker's flow runs to end, and wait: a worker that stops would kill them before they stop their stages."""
+    """Ask the worker's flow runs to end, and wait: a stopping worker would kill them before they stop their stages."""
     try:
         children = psutil.Process(worker_pid).children() if worker_pid else []
     except psutil.NoSuchProcess:

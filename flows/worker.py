@@ -69,7 +69,7 @@ def prefect(*arguments: str) -> None:
     done = subprocess.run([*_PREFECT, "--no-prompt", *arguments], capture_output=True, text=True)
     if done.returncode:
         said: Sequence[str] = (done.stdout + done.stderr).split()
-        raise NerError(f"`prefect {' '.join(arguments)}` failed: {' '.join(said)[-1000:]}")
+        raise NerError(f"`prefect {' '.join(arguments)}` failed: {' '.join(said)[-400:]}")
 
 
 _PREFECT = [sys.executable, "-m", "prefect"]

@@ -78,7 +78,10 @@ def test_a_group_that_ignores_the_request_is_killed(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_when_the_waiting_process_is_gone_nothing_is_left_running(tmp_path: Path, number: int, outside: dict[str, str]):
-    waits = f"import os, sys; from flows.process import stream; stream([sys.executable, '-c', {SLEEPS!r}], '.', os.environ, print)"
+    waits = (
+        "import os, sys; from flows.process import stream; "
+        f"stream([sys.executable, '-c', {SLEEPS!r}], '.', os.environ, print)"
+    )
     waiting = subprocess.Popen([sys.executable, "-uc", waits], cwd=tmp_path, env=outside, stdout=subprocess.PIPE)
     assert waiting.stdout and waiting.stdout.readline() == b"begun\n"
     waiting.send_signal(number)

@@ -13,6 +13,7 @@ import pytest
 from flows.servers import Ports, check_free, commands, read_ports
 from ner.errors import BusyError, ParamsError
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 UP_WITHIN_S = 240
 
 
@@ -45,6 +46,8 @@ def test_servers_listen_on_loopback_only(tmp_path: Path):
 
 @pytest.mark.slow
 def test_make_up_deploys_runs_a_deployment_and_stops_without_a_trace(toy: Path, outside: dict[str, str]):
+    for room in ("flows", "ner", "tasks"):  # prefect.yaml names flows/train.py of the checkout
+        (toy / room).symlink_to(ROOT / room, target_is_directory=True)
     ports = {"NER_PREFECT_PORT": str(free_port()), "NER_MLFLOW_PORT": str(free_port())}
     seen = {**outside, **ports, "PWD": str(toy)}
     log = toy / "up.out"
