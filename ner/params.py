@@ -111,7 +111,7 @@ def read_blocks(text: str, where: str = "params.yaml") -> dict[str, Any]:
 
 
 def read_yaml(text: str) -> Any:
-    """Parse YAML 1.2 as DVC does, so that 5e-05, which `dvc exp run -S` writes, is a number. Raises ruamel's YAMLError."""
+    """Parse YAML 1.2, as DVC does: 5e-05, which `dvc exp run -S` writes, is a number. Raises ruamel's YAMLError."""
     return YAML(typ="safe", pure=True).load(text)
 
 

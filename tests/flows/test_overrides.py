@@ -6,7 +6,8 @@ from ner.errors import ParamsError
 
 
 def test_settings_are_yaml_values_by_block_and_key():
-    settings = ["train.epochs=1", "train.learning_rate=3e-4", "train.schedule=cosine", "gate.min_f1_per_type={PER: 0.9}"]
+    settings = ["train.epochs=1", "train.learning_rate=3e-4"]
+    settings += ["train.schedule=cosine", "gate.min_f1_per_type={PER: 0.9}"]
     assert parse_settings(settings) == {
         "train": {"epochs": 1, "learning_rate": 3e-4, "schedule": "cosine"},
         "gate": {"min_f1_per_type": {"PER": 0.9}},
