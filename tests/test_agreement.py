@@ -89,7 +89,7 @@ def test_the_results_in_the_readme_are_those_of_the_committed_reports():
 def test_the_committed_reports_are_those_that_the_lock_file_names():
     lock = yaml.safe_load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     recorded = {out["path"]: out["md5"] for stage in lock.values() for out in stage["outs"]}
-    for name in ("metrics.json", "scores.json", "gate.json", "history.csv", "card.md", "registration.json"):
+    for name in ("metrics.json", "scores.json", "gate.json", "card.md", "registration.json"):
         path = f"reports/{name}"
         assert hashlib.md5((ROOT / path).read_bytes()).hexdigest() == recorded[path], f"{path} is of another run"
 
@@ -103,3 +103,8 @@ def test_the_lock_file_belongs_to_the_stages_and_parameters_that_are_committed()
         recorded = {dep["path"]: dep["md5"] for dep in lock[stage]["deps"] if dep["path"].endswith(".py")}
         today = {path: hashlib.md5((ROOT / path).read_bytes()).hexdigest() for path in recorded}
         assert today == recorded, f"{stage} was run with other code"
+
+
+def test_a_training_can_come_back_from_the_run_cache():
+    """DVC keeps a stage in its run cache only where all of its outputs are cached; tried with 3.67."""
+    assert all(isinstance(out, str) for out in STAGES["train"]["outs"])
