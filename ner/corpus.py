@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from ner.tags import split_tag
 
 SPLITS = ("train", "validation", "test")
+COMPARED_TOKENS = 5  # between splits; a shorter sentence ("London 1996-08-28") repeats by chance
 
 
 def content_fingerprint(splits: dict[str, Iterable[tuple[Sequence[str], Sequence[str]]]]) -> str:
@@ -45,3 +46,11 @@ def label_drift(counts: dict[str, int], reference: dict[str, int]) -> float:
         return 0.0 if total == reference_total else 1.0
     types = counts.keys() | reference.keys()
     return sum(abs(counts.get(t, 0) / total - reference.get(t, 0) / reference_total) for t in types) / 2
+
+
+def shared_share(sentences: Iterable[Sequence[str]], training: Iterable[Sequence[str]]) -> float:
+    """Share, 0 to 1, of the distinct sentences of COMPARED_TOKENS or more that are in `training` too; 0 without any."""
+    texts, known = (
+        {tuple(tokens) for tokens in part if len(tokens) >= COMPARED_TOKENS} for part in (sentences, training)
+    )
+    return len(texts & known) / len(texts) if texts else 0.0

@@ -7,13 +7,14 @@ params.train.learning_rate
 import difflib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from ruamel.yaml import YAML, YAMLError
 
 from ner.errors import ParamsError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
 
 
@@ -56,20 +57,41 @@ class TrainParams(Block):
     adam_beta2: Annotated[float, Field(ge=0, lt=1)]
     adam_epsilon: Annotated[float, Field(gt=0)]
     max_grad_norm: Annotated[float, Field(gt=0)]
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seed: Seed
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     processes: Positive
     checkpoints: Positive
 
 
-class EvaluationParams(Block):
+class PredictionParams(Block):
     batch_size: Positive
+
+
+class EvaluationParams(Block):
+    resamples: Annotated[int, Field(ge=100, le=100_000)]
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    seed: Seed
+    corrected_test: Name | None
+
+
+class SeedsParams(Block):
+    extra: tuple[Seed, ...]
+
+    @field_validator("extra", mode="before")
+    @classmethod
+    def _from_yaml(cls, value: Any) -> Any:
+        """A list, which is what YAML has; a tuple cannot be changed."""
+        return tuple(value) if isinstance(value, list) else value
 
 
 class GateParams(Block):
     min_f1: Share
+    min_f1_on: Literal["point", "lower_bound"]
+    min_f1_each_type: Share
     min_f1_per_type: dict[str, Share]
+    max_f1_loss_to_champion: Share
+    max_shared_sentences: Share
     max_words_without_prediction: Annotated[int, Field(ge=0)]
 
 
@@ -86,7 +108,9 @@ class Params(Block):
     encoding: EncodingParams
     validation: ValidationParams
     train: TrainParams
+    prediction: PredictionParams
     evaluation: EvaluationParams
+    seeds: SeedsParams
     gate: GateParams
     registry: RegistryParams
 

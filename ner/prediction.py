@@ -9,18 +9,24 @@ import torch
 
 from ner.encoding import Window, encode_windows
 from ner.errors import ModelError
+from ner.probability import softmax
 
-MAX_LENGTH = "ner_max_length"  # key in the model's config.json: the window that it was trained with
+# Keys in the model's config.json, where whoever has the folder has them too.
+MAX_LENGTH = "ner_max_length"  # the window that it was trained with, in subwords
+TEMPERATURE = "ner_temperature"  # by which logits are divided before the softmax; fitted on validation
 
 
 class Tagger:
     """A token-classification model and its tokenizer, from a folder that `save_pretrained` wrote."""
 
-    def __init__(self, model: Any, tokenizer: Any, max_length: int, device: str = "cpu") -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, max_length: int, device: str = "cpu", temperature: float = 1.0
+    ) -> None:
         self.model = model.to(device).eval()
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.device = device
+        self.temperature = temperature
         self.labels: list[str] = [model.config.id2label[i] for i in range(model.config.num_labels)]
 
     @classmethod
@@ -38,7 +44,7 @@ class Tagger:
         model = AutoModelForTokenClassification.from_pretrained(folder, use_safetensors=True, local_files_only=True)
         tokenizer = load_tokenizer(folder)
         max_length = getattr(model.config, MAX_LENGTH, min(tokenizer.model_max_length, 512))
-        return cls(model, tokenizer, max_length, device)
+        return cls(model, tokenizer, max_length, device, getattr(model.config, TEMPERATURE, 1.0))
 
     def predict(
         self,
@@ -47,19 +53,34 @@ class Tagger:
         batch_size: int = 32,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[np.ndarray]:
-        """Probability of each tag for each token.
+        """Probability of each tag for each token, by the model's temperature where it was calibrated.
+
+        Takes what `logits` takes. Returns a float32 array [n_tokens, n_labels] a sentence; rows sum to 1, columns are
+        in the order of `labels`.
+        """
+        rows = self.logits(sentences, document_ids, batch_size, progress)
+        return [softmax(row, self.temperature) for row in rows]
+
+    def logits(
+        self,
+        sentences: Sequence[Sequence[str]],
+        document_ids: Sequence[int] | None = None,
+        batch_size: int = 32,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[np.ndarray]:
+        """The network's output for each tag of each token.
 
         sentences: tokens of each; document_ids: one a sentence, equal neighbours share windows; None: each alone.
         progress: called with (windows done, windows in all) after each batch.
-        Returns a float32 array [n_tokens, n_labels] a sentence; rows sum to 1, columns are in the order of `labels`.
+        Returns a float32 array [n_tokens, n_labels] a sentence, columns in the order of `labels`.
         """
         windows = encode_windows(self.tokenizer, sentences, document_ids, self.max_length)
         rows: list[np.ndarray] = [np.empty(0)] * len(windows)
         order = sorted(range(len(windows)), key=lambda i: -len(windows[i].input_ids))
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
-            for index, probabilities in zip(batch, self._forward([windows[i] for i in batch]), strict=True):
-                rows[index] = probabilities
+            for index, outputs in zip(batch, self._forward([windows[i] for i in batch]), strict=True):
+                rows[index] = outputs
             if progress:
                 progress(start + len(batch), len(order))
         if not sentences:
@@ -79,8 +100,8 @@ class Tagger:
             ids[row, : len(window.input_ids)] = torch.tensor(window.input_ids)
             mask[row, : len(window.input_ids)] = 1
         logits = self.model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).logits
-        probabilities = logits.float().softmax(-1).cpu().numpy()
-        return [probabilities[row, window.positions] for row, window in enumerate(windows)]
+        outputs = logits.float().cpu().numpy()
+        return [outputs[row, window.positions] for row, window in enumerate(windows)]
 
 
 def load_tokenizer(folder: Path | str) -> Any:

@@ -21,12 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ner.corpus import label_drift
+from ner.corpus import COMPARED_TOKENS, label_drift
 from ner.errors import NerError
 from tasks.io import sha256_file
 
 COLUMNS = ["document_id", "sentence_id", "line", "tokens", "ner_tags"]
-COMPARED_TOKENS = 5  # a shorter sentence ("London 1996-08-28") repeats by chance
 LINE_BREAK, WORD_BREAK = "\n", "\t"  # between sentences and tokens where two texts are compared
 
 Tables = dict[str, pd.DataFrame]

@@ -4,6 +4,8 @@ import csv
 import io
 from typing import Any
 
+CONTEXTS = {"document": "sentences in documents", "sentence": "each sentence alone"}
+
 
 def to_csv(header: list[str], rows: list[list[Any]]) -> str:
     """CSV text with LF line ends."""
@@ -23,16 +25,18 @@ def plain_table(rows: list[list[str]]) -> str:
 
 
 def scores_table(metrics: dict[str, Any]) -> str:
-    """Scores of metrics.json: overall, each entity type, and single sentences, for validation and test."""
-    rows = [["", "precision", "recall", "F1", "strict F1", "accuracy", "support"]]
+    """Scores of metrics.json: overall, each entity type, and the two contexts, for validation and test."""
+    share = metrics["bootstrap"]["confidence"]
+    rows = [["", "precision", "recall", "F1", f"{share:.0%} interval", "strict F1", "accuracy", "support"]]
+    names = ("precision", "recall", "f1")
     for split in ("validation", "test"):
         scores = metrics[split]
-        numbers = [scores[name] for name in ("precision", "recall", "f1", "f1_strict", "accuracy")]
-        rows.append([split, *(f"{n:.4f}" for n in numbers), str(scores["support"])])
-        for name, of_type in scores["per_type"].items():
-            numbers = [of_type[column] for column in ("precision", "recall", "f1", "f1_strict")]
-            rows.append([f"  {name}", *(f"{n:.4f}" for n in numbers), "", str(of_type["support"])])
-        alone = scores["sentence"]
-        numbers = [alone[name] for name in ("precision", "recall", "f1", "f1_strict", "accuracy")]
-        rows.append(["  each sentence alone", *(f"{n:.4f}" for n in numbers), str(scores["support"])])
+        lines = [(split, scores, scores["interval"]["f1"], scores["support"])]
+        lines += [(f"  {name}", row, row["interval"], row["support"]) for name, row in scores["per_type"].items()]
+        lines += [(f"  {title}", scores[context], None, scores["support"]) for context, title in CONTEXTS.items()]
+        for title, row, interval, support in lines:
+            between = f"{interval[0]:.4f}-{interval[1]:.4f}" if interval else ""
+            accuracy = f"{row['accuracy']:.4f}" if "accuracy" in row else ""
+            numbers = [f"{row[name]:.4f}" for name in names]
+            rows.append([title, *numbers, between, f"{row['f1_strict']:.4f}", accuracy, str(support)])
     return plain_table(rows)

@@ -23,6 +23,7 @@ from transformers import (
     DataCollatorForTokenClassification,
     PrinterCallback,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     logging,
     set_seed,
@@ -65,7 +66,7 @@ def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkp
         data_collator=DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=8),
         compute_metrics=sentence_metrics(validation, manifest["labels"]),
         preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
-        callbacks=[log.callback(), ProgressLines()],
+        callbacks=[SaveAfterEvaluation(), log.callback(), ProgressLines()],
     )
     trainer.remove_callback(PrinterCallback)  # ProgressLines says the same, with the time left
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
@@ -76,6 +77,26 @@ def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkp
         log.write(trainer.state.log_history)
         shutil.rmtree(folder, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
+
+
+class SaveAfterEvaluation(TrainerCallback):
+    """Writes a checkpoint that is due with an epoch's last step after the evaluation, not before it.
+
+    The evaluation moves the random generator and adds to the history; a run that went on from before it would skip it.
+    """
+
+    is_due = False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        self.is_due = control.should_save and (state.epoch % 1 == 0 or state.global_step >= state.max_steps)
+        if self.is_due:
+            control.should_save = False
+        return control
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        if self.is_due:
+            control.should_save, self.is_due = True, False
+        return control
 
 
 def split_windows(tokenizer: Any, split: Split, params: EncodingParams) -> list[Window]:

@@ -1,87 +1,242 @@
-"""Evaluation writes what it scored, counts every gold entity, and refuses a model of other tags."""
+"""Evaluation writes what it scored, from stored predictions alone, and counts every gold entity."""
 
 import json
-import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
-from ner.errors import ModelError
-from ner.params import EncodingParams
-from ner.prediction import load_tokenizer
+from ner.errors import CorpusError, ParamsError
+from ner.params import EvaluationParams
 from ner.scoring import score
+from tasks.corrected import corrected_scores
 from tasks.evaluate import evaluate
 from tasks.io import read_params
-from tasks.prepared import read_manifest
-from tasks.train import new_model
+from tasks.predictions import Predictions, read_predictions, write_predictions
+from tasks.prepared import read_manifest, read_split, to_tags
+from tasks.tables import scores_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = read_params(ROOT / "params.yaml")
+TABLES = ("per_type", "slices", "documents", "thresholds", "reliability", "confusion")
+
+
+def overconfident(split, labels, seed):
+    """Logits that are right for most words, and far too sure of those that they get wrong."""
+    chance = np.random.default_rng(seed)
+    gold = np.array([tag for tags in split.tag_ids for tag in tags])
+    logits = chance.normal(0, 1, (len(gold), len(labels)))
+    said = np.where(chance.random(len(gold)) < 0.85, gold, chance.integers(0, len(labels), len(gold)))
+    logits[np.arange(len(gold)), said] += 9
+    return logits.astype(np.float32)
+
+
+def stored(prepared, name, **changes):
+    split, manifest = read_split(prepared, name), read_manifest(prepared)
+    labels = manifest["labels"]
+    about = dict(
+        document_ids=split.document_ids,
+        sentence_ids=split.sentence_ids,
+        lines=split.lines,
+        tokens=split.tokens,
+        gold=to_tags(split.tag_ids, labels),
+        logits_document=overconfident(split, labels, 1),
+        logits_alone=overconfident(split, labels, 2),
+        labels=labels,
+        context="document",
+        fingerprint=manifest["fingerprint"],
+    )
+    return Predictions(**{**about, **changes})
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_encoder, prepared):
-    """An untrained model with the tags of our small corpus and windows that hold no whole document."""
-    folder = tmp_path_factory.mktemp("model")
-    encoding = EncodingParams(context="document", max_length=16)
-    new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(folder)
-    load_tokenizer(tiny_encoder).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def reports(tmp_path_factory, prepared, model):
+def reports(tmp_path_factory, prepared):
     folder = tmp_path_factory.mktemp("reports")
-    evaluate(PARAMS, prepared, model, folder)
+    (folder / "predictions").mkdir()
+    for name in ("validation", "test"):
+        write_predictions(folder / "predictions" / f"{name}.parquet", stored(prepared, name))
+    evaluate(PARAMS, prepared, folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def metrics(reports):
+    return json.loads((reports / "metrics.json").read_text())
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_every_gold_entity_and_every_word_is_scored_though_windows_are_short(reports, prepared, split):
-    scores = json.loads((reports / "metrics.json").read_text())[split]
-    counts = read_manifest(prepared)["splits"][split]
+def test_every_gold_entity_is_scored(metrics, prepared, split):
+    scores, counts = metrics[split], read_manifest(prepared)["splits"][split]
     assert scores["support"] == sum(counts["entities"].values())
     assert {name: row["support"] for name, row in scores["per_type"].items() if row["support"]} == counts["entities"]
     assert scores["words"] == counts["tokens"] and scores["words_without_prediction"] == 0
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_the_stored_predictions_give_the_reported_scores(reports, split):
-    scores = json.loads((reports / "metrics.json").read_text())[split]
-    rows = pq.read_table(reports / "predictions" / f"{split}.parquet").to_pydict()
-    assert [len(tags) for tags in rows["predicted"]] == [len(tokens) for tokens in rows["tokens"]]
-    again = score(rows["gold"], rows["predicted"])
-    assert again["f1"] == scores["f1"] and again["f1_strict"] == scores["f1_strict"]
-    alone = score(rows["gold"], rows["predicted_alone"])
-    assert alone["f1"] == scores["sentence"]["f1"]
-    assert all(0 < p <= 1 for row in rows["confidence"] for p in row)
+def test_the_scores_are_seqevals_of_the_stored_predictions_in_both_contexts(reports, metrics, split):
+    predictions = read_predictions(reports / "predictions", split)
+    main = score(predictions.gold, predictions.tags(predictions.logits_document))
+    alone = score(predictions.gold, predictions.tags(predictions.logits_alone))
+    assert {name: metrics[split][name] for name in main if name != "per_type"} == {
+        name: value for name, value in main.items() if name != "per_type"
+    }
+    assert metrics[split]["document"]["f1"] == main["f1"]
+    assert metrics[split]["sentence"]["f1"] == alone["f1"] != main["f1"]
 
 
-def test_the_plots_have_a_row_a_type_and_no_pair_of_outsides(reports):
-    assert set(pd.read_csv(reports / "per_type.csv")["type"]) >= {"LOC", "MISC", "ORG", "PER"}
-    tags = pd.read_csv(reports / "tags.csv")
-    assert len(tags) and not ((tags["gold"] == "O") & (tags["predicted"] == "O")).any()
+def test_a_model_of_single_sentences_is_judged_by_them_and_still_shown_with_documents(reports, prepared, tmp_path):
+    (tmp_path / "predictions").mkdir()
+    for name in ("validation", "test"):
+        write_predictions(tmp_path / "predictions" / f"{name}.parquet", stored(prepared, name, context="sentence"))
+    other = evaluate(PARAMS, prepared, tmp_path)["validation"]
+    first = json.loads((reports / "metrics.json").read_text())["validation"]
+    assert other["f1"] == other["sentence"]["f1"] == first["sentence"]["f1"]
+    assert other["document"]["f1"] == first["f1"]
 
 
-def test_evaluating_twice_writes_the_same_bytes(reports, prepared, model, tmp_path):
-    evaluate(PARAMS, prepared, model, tmp_path)
-    for name in ("metrics.json", "scores.json", "per_type.csv", "tags.csv", "predictions/test.parquet"):
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_every_score_lies_in_its_interval_and_slices_add_up(reports, metrics, split):
+    scores = metrics[split]
+    for name in ("precision", "recall", "f1"):
+        low, high = scores["interval"][name]
+        assert low <= scores[name] <= high
+    slices = pd.read_csv(reports / "slices.csv").query("split == @split")
+    for _, rows in slices.groupby("slice"):
+        assert (rows["support"].sum(), rows["predicted"].sum()) == (scores["support"], scores["predicted"])
+    documents = pd.read_csv(reports / "documents.csv").query("split == @split")
+    assert documents["support"].sum() == scores["support"] and documents["sentences"].sum() == scores["sentences"]
+
+
+def test_mistakes_and_confusion_account_for_every_entity(reports, metrics):
+    for split in ("validation", "test"):
+        scores = metrics[split]
+        pairs = pd.read_csv(reports / "confusion.csv").query("split == @split")
+        right = round(scores["recall"] * scores["support"])
+        same = pairs.loc[pairs["gold"] == pairs["predicted"], "entities"].sum()
+        assert (
+            same >= right
+            and pairs.loc[pairs["predicted"] == "no entity", "entities"].sum() == scores["mistakes"]["missed"]
+        )
+        assert sum(scores["mistakes"].values()) >= scores["support"] - right
+
+
+def test_the_temperature_calms_a_model_that_is_too_sure(metrics):
+    assert metrics["temperature"] > 1
+    calibration = metrics["validation"]["calibration"]
+    assert metrics["validation"]["loss"] < calibration["loss_before"]
+    assert calibration["ece"] < calibration["ece_before"]
+
+
+def test_a_higher_threshold_keeps_fewer_entities(reports, metrics):
+    table = pd.read_csv(reports / "thresholds.csv").query("split == 'validation'")
+    assert table["predicted"].is_monotonic_decreasing and table["recall"].is_monotonic_decreasing
+    assert table.iloc[0]["f1"] == pytest.approx(metrics["validation"]["f1"], abs=1e-6)
+
+
+def test_the_sentences_that_explain_the_ways_are_listed(reports, metrics):
+    listed = json.loads((reports / "disagreements.json").read_text())["validation"]
+    assert len(listed) == min(50, metrics["validation"]["disagreements"]) > 0
+    assert all("I-" in entry["why"] and entry["tokens"] for entry in listed)
+
+
+def test_evaluating_twice_writes_the_same_bytes(reports, prepared, tmp_path):
+    (tmp_path / "predictions").symlink_to(reports / "predictions")
+    evaluate(PARAMS, prepared, tmp_path)
+    assert (reports / "conlleval.txt").read_text().count("processed ") == 2
+    plots = [f"plots/{name}.csv" for name in ("per_type", "thresholds", "confusion")]
+    for name in (
+        "metrics.json",
+        "scores.json",
+        "conlleval.txt",
+        "disagreements.json",
+        *(f"{table}.csv" for table in TABLES),
+        *plots,
+    ):
         assert (tmp_path / name).read_bytes() == (reports / name).read_bytes(), name
 
 
-def test_a_model_of_other_tags_is_refused(prepared, tiny_encoder, tmp_path):
-    encoding = EncodingParams(context="document", max_length=64)
-    new_model(tiny_encoder, ["O", "B-GENE", "I-GENE"], encoding).save_pretrained(tmp_path / "model")
-    load_tokenizer(tiny_encoder).save_pretrained(tmp_path / "model")
-    with pytest.raises(ModelError, match="B-GENE"):
-        evaluate(PARAMS, prepared, tmp_path / "model", tmp_path / "reports")
-    assert not (tmp_path / "reports" / "metrics.json").exists()
+def test_sentences_are_drawn_where_the_corpus_has_no_documents(reports, prepared, tmp_path):
+    (tmp_path / "predictions").mkdir()
+    for name in ("validation", "test"):
+        one = stored(prepared, name)
+        flat = replace(one, document_ids=[0] * len(one.tokens), logits_document=one.logits_alone)
+        write_predictions(tmp_path / "predictions" / f"{name}.parquet", flat)
+    scores = evaluate(PARAMS, prepared, tmp_path)["validation"]
+    assert (scores["unit"], scores["units"]) == ("sentence", scores["sentences"])
+    assert "position in document" not in set(pd.read_csv(tmp_path / "slices.csv")["slice"])
+    assert pd.read_csv(tmp_path / "documents.csv").empty
 
 
-def test_a_model_with_pickled_weights_only_is_refused(prepared, model, tmp_path):
-    shutil.copytree(model, tmp_path / "model")
-    (tmp_path / "model" / "model.safetensors").rename(tmp_path / "model" / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="model.safetensors"):
-        evaluate(PARAMS, prepared, tmp_path / "model", tmp_path / "reports")
+def test_a_model_that_finds_nothing_is_scored_too(prepared, tmp_path):
+    (tmp_path / "predictions").mkdir()
+    for name in ("validation", "test"):
+        one = stored(prepared, name)
+        nothing = np.zeros_like(one.logits_alone)
+        nothing[:, 0] = 9
+        mute = replace(one, logits_document=nothing, logits_alone=nothing)
+        write_predictions(tmp_path / "predictions" / f"{name}.parquet", mute)
+    scores = evaluate(PARAMS, prepared, tmp_path)["validation"]
+    assert scores["f1"] == 0 and scores["calibration"]["ece"] is None
+    assert scores["mistakes"]["missed"] == scores["support"]
+    json.loads((tmp_path / "metrics.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+
+
+def test_the_table_on_the_terminal_has_the_interval(metrics):
+    low, high = metrics["validation"]["interval"]["f1"]
+    assert f"{low:.4f}-{high:.4f}" in scores_table(metrics) and "95% interval" in scores_table(metrics)
+
+
+def test_scoring_loads_no_torch():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, tasks.evaluate; print('torch' in sys.modules, 'mlflow' in sys.modules)"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["False", "False"]
+
+
+def corrected(tmp_path, predictions, change=lambda lines: lines):
+    lines = []
+    for tokens, tags in zip(predictions.tokens, predictions.gold, strict=True):
+        lines += [f"{token}\t{tag}" for token, tag in zip(tokens, tags, strict=True)] + [""]
+    path = tmp_path / "corrected.txt"
+    path.write_text("\n".join(change(lines)) + "\n", encoding="utf-8")
+    return path, EvaluationParams(**{**PARAMS.evaluation.model_dump(), "corrected_test": str(path)})
+
+
+def test_a_corrected_test_set_is_scored_with_how_much_it_changed(reports, metrics, tmp_path):
+    predictions = read_predictions(reports / "predictions", "test")
+    _, params = corrected(tmp_path, predictions)
+    same = corrected_scores(predictions, params)
+    assert same["changed_words"] == 0 and same["f1"] == metrics["test"]["f1"]
+
+    def no_entities(lines):
+        return [f"{line.split(chr(9))[0]}\tO" if line else "" for line in lines]
+
+    _, params = corrected(tmp_path, predictions, no_entities)
+    other = corrected_scores(predictions, params)
+    assert other["f1"] == 0 and other["support"] == 0
+    assert other["changed_words"] == sum(tag != "O" for tags in predictions.gold for tag in tags)
+
+
+def test_no_corrected_test_set_is_no_block(reports, metrics):
+    assert metrics["test_corrected"] is None
+
+
+def test_a_corrected_test_set_of_other_tokens_is_refused_with_its_line(reports, tmp_path):
+    predictions = read_predictions(reports / "predictions", "test")
+    path, params = corrected(tmp_path, predictions, lambda lines: [lines[0].replace("Ilse", "Other"), *lines[1:]])
+    with pytest.raises(CorpusError, match=r"corrected\.txt, line 1: the token is 'Other', the test split has"):
+        corrected_scores(predictions, params)
+    path, params = corrected(tmp_path, predictions, lambda lines: lines[: lines.index("") + 1])
+    with pytest.raises(CorpusError, match="ends before the test split does"):
+        corrected_scores(predictions, params)
+
+
+def test_a_corrected_test_set_that_is_not_there_names_the_parameter(reports):
+    params = EvaluationParams(**{**PARAMS.evaluation.model_dump(), "corrected_test": "local/nothing.txt"})
+    with pytest.raises(ParamsError, match=r"evaluation\.corrected_test.*local/nothing\.txt"):
+        corrected_scores(read_predictions(reports / "predictions", "test"), params)

@@ -74,13 +74,17 @@ def weights(workspace):
     return sha256_file(workspace / "models/ner/model.safetensors")
 
 
-def checkpoints_after(workspace, step):
+def checkpoints_from(workspace, step):
     found = workspace.glob("checkpoints/*/checkpoint-*/trainer_state.json")
-    return [path for path in found if int(path.parent.name.split("-")[1]) > step]
+    return [path for path in found if int(path.parent.name.split("-")[1]) >= step]
 
 
 @pytest.mark.slow
-def test_a_run_killed_in_its_second_epoch_ends_with_the_weights_of_one_that_was_not(workspace):
+@pytest.mark.parametrize(("checkpoints", "epochs_before"), [(10, 1.01), (3, 1)])  # in an epoch, and at the end of one
+def test_a_run_killed_after_its_first_epoch_ends_with_the_weights_of_one_that_was_not(
+    workspace, checkpoints, epochs_before
+):
+    set_params(workspace, train={"checkpoints": checkpoints})
     output = train(workspace)
     assert "MLflow" in output and "127.0.0.1:9" in output  # said once, and the training went on
     undisturbed, history = weights(workspace), (workspace / "reports/history.csv").read_text()
@@ -90,7 +94,7 @@ def test_a_run_killed_in_its_second_epoch_ends_with_the_weights_of_one_that_was_
 
     steps_an_epoch = json.loads((workspace / "reports/training.json").read_text())["windows"]
     process = start(workspace)
-    while not checkpoints_after(workspace, steps_an_epoch):
+    while not checkpoints_from(workspace, steps_an_epoch * epochs_before):
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)

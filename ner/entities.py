@@ -1,0 +1,65 @@
+"""Entities of a whole split as a table, which of them are right, and their counts by document: what all scores are of.
+
+    gold, found = entity_table(gold_tags), entity_table(predicted_tags, scores)
+    mark_correct(gold, found)
+    counts = count(gold, found, unit_of_sentence, types)         # [units, types, (correct, predicted, gold)]
+
+The reading of tags is conlleval's (ner.tags.tags_to_spans), as is seqeval's default mode.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ner.tags import tags_to_spans
+
+KEY = ["sentence", "start", "end", "type"]
+CORRECT, PREDICTED, GOLD = 0, 1, 2  # the last axis of counts
+
+
+def entity_table(tags: Sequence[Sequence[str]], confidences: Sequence[np.ndarray] | None = None) -> pd.DataFrame:
+    """A row an entity: sentence (its index), start, end (half-open, in tokens), type, and its score.
+
+    tags: of each sentence. confidences: the probability of each of them; the score of an entity is their mean, as in
+    ner.text.entities. Without confidences the score is NaN.
+    """
+    rows = [(i, *span) for i, sentence in enumerate(tags) for span in tags_to_spans(sentence)]
+    table = pd.DataFrame(rows, columns=KEY).astype({"sentence": int, "start": int, "end": int, "type": object})
+    if confidences is None:
+        return table.assign(score=np.nan)
+    scores = [
+        float(np.mean(confidences[i][start:end]))
+        for i, start, end in table[["sentence", "start", "end"]].itertuples(index=False)
+    ]
+    return table.assign(score=np.array(scores, float))
+
+
+def mark_correct(gold: pd.DataFrame, found: pd.DataFrame) -> None:
+    """Add the column `correct` to both tables: the other one has an entity of the same span and type."""
+    ours, theirs = (pd.MultiIndex.from_frame(table[KEY]) for table in (gold, found))
+    gold["correct"], found["correct"] = ours.isin(theirs), theirs.isin(ours)
+
+
+def count(gold: pd.DataFrame, found: pd.DataFrame, units: np.ndarray, types: Sequence[str]) -> np.ndarray:
+    """Entities by unit and type: an int array [n_units, n_types, 3] of correct, predicted and gold.
+
+    gold, found: marked tables, or rows of them. units: [n_sentences], the number (from 0) of the document of each.
+    """
+    counts = np.zeros((int(units.max(initial=-1)) + 1, len(types), 3), int)
+    place = {name: index for index, name in enumerate(types)}
+    for table, column in ((found[found["correct"]], CORRECT), (found, PREDICTED), (gold, GOLD)):
+        where = units[table["sentence"].to_numpy(int)], table["type"].map(place).to_numpy(int)
+        np.add.at(counts, (*where, column), 1)
+    return counts
+
+
+def unit_numbers(document_ids: Sequence[int]) -> tuple[np.ndarray, str]:
+    """The unit of each sentence, numbered from 0, and its name: `document`, or `sentence` where there are none.
+
+    Sentences of a document depend on each other, so whole documents are drawn by the bootstrap.
+    """
+    ids, numbers = np.unique(np.asarray(document_ids, int), return_inverse=True)
+    if len(ids) < 2:
+        return np.arange(len(document_ids)), "sentence"
+    return numbers, "sentence" if len(ids) == len(document_ids) else "document"

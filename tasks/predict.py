@@ -1,0 +1,95 @@
+"""Stage `predict`: the model's output for every word of validation and test, once; all scores are made of it.
+
+Run     python -m tasks.predict
+Reads   models/ner, data/prepared, params.yaml [encoding, prediction]
+Writes  reports/predictions/{validation,test}.parquet: tokens, gold and predicted tags, logits
+
+Both splits are read as the model was trained (encoding.context) and once more with each sentence alone, as a caller may
+send them. Only this stage needs the network; `evaluate` and what follows take seconds.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ner.errors import ModelError
+from ner.params import Params
+from ner.prediction import Tagger
+from tasks.cli import run_stage
+from tasks.io import read_params, replacing_folder
+from tasks.predictions import Predictions, write_predictions
+from tasks.prepared import Split, read_manifest, read_split, to_tags
+
+PREPARED, MODEL, REPORTS = Path("data/prepared"), Path("models/ner"), Path("reports")
+SPLITS = ("validation", "test")
+
+
+def predict(params: Params, prepared: Path, model: Path, folder: Path) -> dict[str, Predictions]:
+    """Write the predictions of both splits into `folder` and return them.
+
+    Raises ModelError where the model's tags are not those of the data.
+    """
+    tagger = Tagger.load(model, device="cuda" if torch.cuda.is_available() else "cpu")
+    manifest = read_manifest(prepared)
+    if tagger.labels != manifest["labels"]:
+        raise ModelError(
+            f"{model} was trained on the tags {tagger.labels}, {prepared} has {manifest['labels']}: run `dvc repro`."
+        )
+    done = {}
+    with replacing_folder(folder) as temporary:
+        for name in SPLITS:
+            split = read_split(prepared, name)
+            done[name] = predict_split(tagger, split, params, name, manifest["fingerprint"])
+            write_predictions(temporary / f"{name}.parquet", done[name])
+    return done
+
+
+def predict_split(tagger: Tagger, split: Split, params: Params, name: str, fingerprint: str) -> Predictions:
+    """Both readings of a split. Where no two sentences share a document they are the same, and made once."""
+    size = params.prediction.batch_size
+    empty = np.empty((0, len(tagger.labels)), np.float32)
+    alone = np.concatenate([empty, *tagger.logits(split.tokens, None, size, Bar(f"{name}, sentences alone"))])
+    documents = alone
+    if len(set(split.document_ids)) < len(split.document_ids):
+        in_documents = tagger.logits(split.tokens, split.document_ids, size, Bar(f"{name}, in documents"))
+        documents = np.concatenate([empty, *in_documents])
+    return Predictions(
+        document_ids=split.document_ids,
+        sentence_ids=split.sentence_ids,
+        lines=split.lines,
+        tokens=split.tokens,
+        gold=to_tags(split.tag_ids, tagger.labels),
+        logits_document=documents,
+        logits_alone=alone,
+        labels=tagger.labels,
+        context=params.encoding.context,
+        fingerprint=fingerprint,
+    )
+
+
+class Bar:
+    """A progress bar over the windows of one pass, on stderr."""
+
+    def __init__(self, title: str) -> None:
+        self.title, self.bar = title, None
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.bar is None:
+            seldom = 0.1 if sys.stderr.isatty() else 15
+            self.bar = tqdm(desc=self.title, total=total, unit=" windows", mininterval=seldom)
+        self.bar.update(done - self.bar.n)
+        if done == total:
+            self.bar.close()
+
+
+def main() -> None:
+    done = predict(read_params(), PREPARED, MODEL, REPORTS / "predictions")
+    for name, predictions in done.items():
+        print(f"{name}: {len(predictions.tokens):,} sentences, {predictions.words:,} words", flush=True)
+
+
+if __name__ == "__main__":
+    run_stage("predict", main)

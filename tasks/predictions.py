@@ -1,0 +1,114 @@
+"""The stored predictions of a split: what `predict` writes once and every later stage reads, so that none infers again.
+
+predictions = read_predictions(Path("reports/predictions"), "validation")
+probabilities = predictions.probabilities(temperature)      # [n_tokens, n_labels] of the whole split
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ner.errors import NerError
+from ner.probability import softmax
+
+AGAIN = "run `dvc repro predict --force`, which makes it again"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One split. Lists have a value a sentence; logits have a row a token, sentences one after the other.
+
+    logits_document: sentences read with their neighbours; logits_alone: each by itself. Both float32 [n_tokens,
+    n_labels]. context: which of them the model was trained for. line: of the sentence's first token in the file that
+    the corpus came from.
+    """
+
+    document_ids: list[int]
+    sentence_ids: list[int]
+    lines: list[int]
+    tokens: list[list[str]]
+    gold: list[list[str]]
+    logits_document: np.ndarray
+    logits_alone: np.ndarray
+    labels: list[str]
+    context: str
+    fingerprint: str
+
+    @property
+    def logits(self) -> np.ndarray:
+        """Those that the model is judged by: in the context of its training."""
+        return self.logits_document if self.context == "document" else self.logits_alone
+
+    @property
+    def words(self) -> int:
+        """Tokens of the split."""
+        return sum(map(len, self.tokens))
+
+    def gold_ids(self) -> np.ndarray:
+        """The label id of each token, [n_tokens]."""
+        ids = {label: index for index, label in enumerate(self.labels)}
+        return np.array([ids[tag] for tags in self.gold for tag in tags], int)
+
+    def tags(self, logits: np.ndarray) -> list[list[str]]:
+        """The most probable tags, by sentence; no temperature changes them."""
+        names = np.array(self.labels, dtype=object)
+        return [part.tolist() for part in self.by_sentence(names[logits.argmax(-1)])]
+
+    def probabilities(self, temperature: float) -> np.ndarray:
+        """Calibrated probabilities of `logits`, float32 [n_tokens, n_labels]."""
+        return softmax(self.logits, temperature)
+
+    def by_sentence(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Cut an array with a row a token into one a sentence."""
+        return np.split(rows, np.cumsum([len(tokens) for tokens in self.tokens])[:-1]) if self.tokens else []
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write parquet: the lists as columns, the logits of a sentence as one list of n_tokens x n_labels numbers."""
+    about = {name: getattr(predictions, name) for name in ("labels", "context", "fingerprint")}
+    table = pa.table(
+        {
+            "document_id": predictions.document_ids,
+            "sentence_id": predictions.sentence_ids,
+            "line": predictions.lines,
+            "tokens": pa.array(predictions.tokens, pa.list_(pa.string())),
+            "gold": pa.array(predictions.gold, pa.list_(pa.string())),
+            "predicted": pa.array(predictions.tags(predictions.logits), pa.list_(pa.string())),
+            "predicted_alone": pa.array(predictions.tags(predictions.logits_alone), pa.list_(pa.string())),
+            "logits_document": _lists(predictions.logits_document, predictions.tokens),
+            "logits_alone": _lists(predictions.logits_alone, predictions.tokens),
+        }
+    )
+    pq.write_table(table.replace_schema_metadata({"ner": json.dumps(about, ensure_ascii=False)}), path)
+
+
+def read_predictions(folder: Path, split: str) -> Predictions:
+    """Raises NerError where the file is missing, is no parquet, or was not written by `predict`."""
+    path = folder / f"{split}.parquet"
+    try:
+        table = pq.read_table(path)
+        about: dict[str, Any] = json.loads(table.schema.metadata[b"ner"])
+        columns = ("document_id", "sentence_id", "line", "tokens", "gold")
+        lists = [table[name].to_pylist() for name in columns]
+        logits = [_rows(table[name], len(about["labels"])) for name in ("logits_document", "logits_alone")]
+    except FileNotFoundError:
+        raise NerError(f"{path} is missing: run `dvc repro predict`, which makes it.") from None
+    except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        raise NerError(f"{path} cannot be read ({str(error).splitlines()[0]}): {AGAIN}.") from None
+    return Predictions(*lists, *logits, **{name: about[name] for name in ("labels", "context", "fingerprint")})
+
+
+def _lists(rows: np.ndarray, tokens: Sequence[Sequence[str]]) -> pa.LargeListArray:
+    ends = np.cumsum([0, *(len(sentence) * rows.shape[1] for sentence in tokens)])
+    return pa.LargeListArray.from_arrays(pa.array(ends, pa.int64()), pa.array(rows.reshape(-1), pa.float32()))
+
+
+def _rows(column: pa.ChunkedArray, labels: int) -> np.ndarray:
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(-1, labels)

@@ -1,0 +1,226 @@
+"""Default, strict and conlleval side by side: where they agree, where they part, and that the reasons add up."""
+
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from seqeval.metrics import classification_report
+from seqeval.metrics.sequence_labeling import get_entities
+from seqeval.scheme import IOB2, Entities
+
+from ner.errors import CorpusError, TagError
+from ner.tags import spans_to_tags, tags_to_spans
+from ner.three_ways import WAYS, differences, strict_spans, three_ways
+
+
+def corpora(names):
+    """Gold and predicted tags of a few sentences, in any order of O, B- and I-; half of the predictions are right."""
+    tag = st.one_of(st.just("O"), st.builds("{}-{}".format, st.sampled_from("BI"), names))
+    pair = st.one_of(tag.map(lambda t: (t, t)), st.tuples(tag, tag))
+    sentences = st.lists(st.lists(pair, max_size=8), max_size=5)
+    return sentences.map(lambda rows: tuple([[p[side] for p in row] for row in rows] for side in (0, 1)))
+
+
+FEW = st.sampled_from(["PER", "LOC", "X-Y"])
+DASHED = st.sampled_from(["X", "X-", "-X", "--X-", "-", "_", "0", "B", "O", "I"])
+ANY = st.text(st.characters(exclude_categories=["Cs", "Zs", "Zl", "Zp", "Cc"]), min_size=1, max_size=4)
+
+
+def words(*sentences):
+    return [sentence.split() for sentence in sentences]
+
+
+def counts_of_seqeval(gold, predicted, strict):
+    """Gold, predicted and correct entities by seqeval's own readers."""
+
+    def read(corpus):
+        if strict:
+            return {entity.to_tuple() for sentence in Entities(corpus, IOB2).entities for entity in sentence}
+        return {(i, *entity) for i, tags in enumerate(corpus) for entity in get_entities(tags)}
+
+    in_gold, in_predicted = read(gold), read(predicted)
+    return {"gold": len(in_gold), "predicted": len(in_predicted), "correct": len(in_gold & in_predicted)}
+
+
+def assert_same_scores(a, b):
+    assert a["per_type"].keys() == b["per_type"].keys()
+    for one, other in [(a, b), *((a["per_type"][name], b["per_type"][name]) for name in a["per_type"])]:
+        for key in ("precision", "recall", "f1", "support"):
+            assert one[key] == pytest.approx(other[key], abs=1e-12)
+
+
+@settings(deadline=None)
+@given(st.one_of(corpora(FEW), corpora(DASHED), corpora(ANY)))
+def test_seqeval_default_and_conlleval_count_the_same_for_any_order_of_tags(corpus):
+    ways = three_ways(*corpus)
+    assert_same_scores(ways["default"], ways["conlleval"])
+
+
+@settings(deadline=None)
+@given(st.one_of(corpora(FEW), corpora(DASHED), corpora(ANY)))
+def test_listed_differences_add_up_to_the_difference_of_seqevals_counts(corpus):
+    found = differences(*corpus, limit=None)
+    default, strict = counts_of_seqeval(*corpus, strict=False), counts_of_seqeval(*corpus, strict=True)
+    assert (found["default"], found["strict"]) == (default, strict)
+    total = Counter()
+    for item in found["listed"]:
+        total.update(item["difference"])
+    assert {name: total[name] for name in default} == found["difference"]
+    assert found["difference"] == {name: default[name] - strict[name] for name in default}
+    assert len(found["listed"]) == found["sentences"]
+
+
+@settings(deadline=None)
+@given(st.one_of(corpora(FEW), corpora(DASHED), corpora(ANY)))
+def test_the_strict_reader_is_seqevals(corpus):
+    for tags in corpus[0]:
+        (read,) = Entities([tags], IOB2).entities
+        assert [tuple(span) for span in strict_spans(tags)] == [(e.start, e.end, e.tag) for e in read]
+
+
+@settings(deadline=None)
+@given(corpora(FEW))
+def test_the_three_ways_agree_on_valid_iob2(corpus):
+    gold, predicted = ([spans_to_tags(tags_to_spans(tags), len(tags)) for tags in side] for side in corpus)
+    ways = three_ways(gold, predicted)
+    assert_same_scores(ways["default"], ways["strict"])
+    assert differences(gold, predicted)["sentences"] == 0
+
+
+@settings(deadline=None)
+@given(corpora(FEW))
+def test_an_orphan_is_the_only_reason_where_types_have_no_outer_dash(corpus):
+    found = differences(*corpus, limit=None)
+    for item in found["listed"]:
+        assert "start an entity, strict does not" in item["why"] and "dash" not in item["why"]
+        assert min(item["difference"].values()) >= 0  # strict reads nothing that default does not
+
+
+GOLD = words("B-PER I-PER O", "B-LOC O", "B-ORG I-ORG I-ORG", "O O", "")
+PREDICTED = words("I-PER I-PER O", "B-LOC O", "B-ORG I-LOC I-LOC", "I-PER O", "")
+
+
+def test_the_ways_stand_side_by_side_with_every_type():
+    ways = three_ways(GOLD, PREDICTED)
+    assert tuple(ways) == WAYS
+    for name, predicted, correct in (("default", 5, 2), ("conlleval", 5, 2), ("strict", 2, 1)):
+        way = ways[name]
+        assert (way["precision"], way["support"]) == (pytest.approx(correct / predicted), 3)
+        assert way["recall"] == pytest.approx(correct / 3)
+        assert list(way["per_type"]) == ["LOC", "ORG", "PER"]
+    assert ways["strict"]["per_type"]["PER"] == {"precision": 0, "recall": 0, "f1": 0, "support": 1}
+    assert ways["default"]["per_type"]["PER"]["recall"] == 1
+
+
+def test_default_and_strict_are_seqevals_own_reports():
+    ways = three_ways(GOLD, PREDICTED)
+    for name, mode in (("default", {}), ("strict", {"mode": "strict", "scheme": IOB2})):
+        report = classification_report(GOLD, PREDICTED, output_dict=True, zero_division=0, **mode)
+        way = ways[name]
+        for row, values in [("micro avg", way), *way["per_type"].items()]:
+            expected = report.get(row, dict.fromkeys(("precision", "recall", "f1-score", "support"), 0))
+            assert [values[k] for k in ("precision", "recall", "f1", "support")] == list(expected.values())
+
+
+def test_both_results_fit_json():
+    for result in (three_ways(GOLD, PREDICTED), differences(GOLD, PREDICTED)):
+        assert json.loads(json.dumps(result)) == result
+
+
+def test_a_type_that_only_strict_sees_is_no_type_of_the_others():
+    ways = three_ways([["B-X-"]], [["B-X-"]])
+    assert {name: list(way["per_type"]) for name, way in ways.items()} == {
+        "default": ["X-"],
+        "strict": ["X", "X-"],
+        "conlleval": ["X-"],
+    }
+
+
+@pytest.mark.parametrize("corpus", [[], [[]], [["O", "O"], []]])
+def test_a_corpus_without_entities_scores_zero_without_a_warning(corpus, recwarn):
+    empty = {"precision": 0, "recall": 0, "f1": 0, "support": 0, "per_type": {}}
+    assert three_ways(corpus, corpus) == dict.fromkeys(WAYS, empty)
+    assert differences(corpus, corpus)["sentences"] == 0
+    assert not recwarn.list
+
+
+def test_a_difference_says_what_each_reading_counts_and_why():
+    tokens = words("Peter Blackburn said", "York is", "Bank of England", "he is", "")
+    found = differences(GOLD, PREDICTED, tokens)
+    assert found["sentences"] == 3
+    assert found["default"] == {"gold": 3, "predicted": 5, "correct": 2}
+    assert found["strict"] == {"gold": 3, "predicted": 2, "correct": 1}
+    assert found["difference"] == {"gold": 0, "predicted": 3, "correct": 1}
+    first, second, third = found["listed"]
+    assert first == {
+        "sentence": 0,
+        "tokens": ["Peter", "Blackburn", "said"],
+        "gold": ["B-PER", "I-PER", "O"],
+        "predicted": ["I-PER", "I-PER", "O"],
+        "default": {
+            "gold": 1,
+            "predicted": 1,
+            "correct": 1,
+            "gold_spans": [{"start": 0, "end": 2, "type": "PER"}],
+            "predicted_spans": [{"start": 0, "end": 2, "type": "PER"}],
+        },
+        "strict": {
+            "gold": 1,
+            "predicted": 0,
+            "correct": 0,
+            "gold_spans": [{"start": 0, "end": 2, "type": "PER"}],
+            "predicted_spans": [],
+        },
+        "difference": {"gold": 0, "predicted": 1, "correct": 1},
+        "why": 'In the prediction I-PER at token 0 ("Peter") opens the sentence: there default and conlleval start an '
+        "entity, strict does not (in strict 1 predicted fewer, 1 correct fewer).",
+    }
+    assert second["sentence"] == 2 and 'I-LOC at token 1 ("of") follows B-ORG: there' in second["why"]
+    assert third["sentence"] == 3 and third["difference"] == {"gold": 0, "predicted": 1, "correct": 0}
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "why"),
+    [
+        (
+            "B-LOC O I-LOC",
+            "I-PER O O",
+            "In the gold tags I-LOC at token 2 follows O; in the prediction I-PER at token 0 opens the sentence: there "
+            "default and conlleval start an entity, strict does not (in strict 1 gold fewer, 1 predicted fewer).",
+        ),
+        (
+            "O O O",
+            "B-A I-B I-A",
+            "In the prediction I-B at token 1 follows B-A and I-A at token 2 follows I-B: there default and conlleval "
+            "start an entity, strict does not (in strict 2 predicted fewer).",
+        ),
+        (
+            "B-X- I-X",
+            "B-X I-X",
+            "Strict drops the dashes at the ends of a type, here of X- (in strict 1 gold fewer, 1 correct more).",
+        ),
+        ("B-X-", "O", "Strict drops the dashes at the ends of a type, here of X- (in strict the same counts)."),
+    ],
+)
+def test_the_reason_names_every_cause(gold, predicted, why):
+    (item,) = differences([gold.split()], [predicted.split()])["listed"]
+    assert item["why"] == why
+    assert "tokens" not in item
+
+
+def test_the_limit_cuts_the_list_and_not_the_counts():
+    found = differences(GOLD, PREDICTED, limit=1)
+    assert [item["sentence"] for item in found["listed"]] == [0]
+    assert found["sentences"] == 3 and found["difference"]["predicted"] == 3
+
+
+def test_unequal_lengths_and_tags_of_another_scheme_are_refused():
+    for call in (three_ways, differences):
+        with pytest.raises(CorpusError, match="sentence 0: 2 gold tags, 1 predicted tags"):
+            call([["O", "O"]], [["O"]])
+        with pytest.raises(TagError, match="'E-PER' is not IOB2"):
+            call([["O"]], [["E-PER"]])
+    with pytest.raises(CorpusError, match="1 gold tags, 2 tokens"):
+        differences([["O"]], [["O"]], [["a", "b"]])

@@ -1,0 +1,116 @@
+"""Every word is predicted once in both contexts, stored with nothing lost, and a model of other tags is refused."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ner.errors import ModelError, NerError
+from ner.params import EncodingParams
+from ner.prediction import TEMPERATURE, Tagger, load_tokenizer
+from tasks.io import read_params
+from tasks.predict import predict, predict_split
+from tasks.predictions import read_predictions, write_predictions
+from tasks.prepared import read_manifest, read_split, to_tags
+from tasks.train import new_model
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMS = read_params(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, tiny_encoder, prepared):
+    """An untrained model with the tags of our small corpus and windows that hold few sentences."""
+    folder = tmp_path_factory.mktemp("model")
+    encoding = EncodingParams(context="document", max_length=32)
+    new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(folder)
+    load_tokenizer(tiny_encoder).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, prepared, model):
+    folder = tmp_path_factory.mktemp("reports") / "predictions"
+    predict(PARAMS, prepared, model, folder)
+    return folder
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_every_word_of_every_sentence_has_a_prediction_in_whichever_window(folder, prepared, split):
+    stored, corpus = read_predictions(folder, split), read_split(prepared, split)
+    assert stored.tokens == corpus.tokens and stored.document_ids == corpus.document_ids
+    assert stored.gold == to_tags(corpus.tag_ids, stored.labels)
+    assert stored.logits.shape == stored.logits_alone.shape == (stored.words, len(stored.labels))
+    assert [len(tags) for tags in stored.tags(stored.logits)] == [len(tokens) for tokens in corpus.tokens]
+    assert stored.fingerprint == read_manifest(prepared)["fingerprint"]
+
+
+def test_the_stored_logits_are_the_models_to_the_last_bit(folder, prepared, model):
+    stored, corpus = read_predictions(folder, "test"), read_split(prepared, "test")
+    size = PARAMS.prediction.batch_size
+    tagger = Tagger.load(model)
+    assert (np.concatenate(tagger.logits(corpus.tokens, corpus.document_ids, size)) == stored.logits_document).all()
+    assert (np.concatenate(tagger.logits(corpus.tokens, None, size)) == stored.logits_alone).all()
+    assert (stored.logits_alone != stored.logits_document).any()
+
+
+def test_the_temperature_in_the_models_config_divides_the_logits_of_every_caller(folder, prepared, model, tmp_path):
+    shutil.copytree(model, tmp_path / "model")
+    config = tmp_path / "model" / "config.json"
+    config.write_text(config.read_text().replace("{", f'{{"{TEMPERATURE}": 2.5,', 1))
+    corpus = read_split(prepared, "test")
+    calibrated = Tagger.load(tmp_path / "model").predict(corpus.tokens, corpus.document_ids)
+    expected = read_predictions(folder, "test").probabilities(2.5)
+    assert np.concatenate(calibrated) == pytest.approx(expected, abs=1e-6)
+    assert np.concatenate(calibrated).sum(1) == pytest.approx(np.ones(len(expected)), abs=1e-5)
+
+
+def test_a_corpus_without_documents_is_predicted_once(prepared, model):
+    corpus = read_split(prepared, "test")._replace(document_ids=list(range(len(read_split(prepared, "test").tokens))))
+    done = predict_split(Tagger.load(model), corpus, PARAMS, "test", "f")
+    assert done.logits_document is done.logits_alone
+
+
+def test_both_contexts_are_stored_and_the_trained_one_is_judged(folder):
+    stored = read_predictions(folder, "validation")
+    assert (stored.logits == stored.logits_document).all()
+    assert (replace(stored, context="sentence").logits == stored.logits_alone).all()
+
+
+def test_predicting_twice_writes_the_same_bytes(folder, prepared, model, tmp_path):
+    predict(PARAMS, prepared, model, tmp_path / "again")
+    for name in ("validation.parquet", "test.parquet"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_what_is_written_is_read_again(folder, tmp_path):
+    stored = read_predictions(folder, "test")
+    write_predictions(tmp_path / "test.parquet", stored)
+    again = read_predictions(tmp_path, "test")
+    assert again.gold == stored.gold and (again.logits_alone == stored.logits_alone).all()
+
+
+def test_a_model_of_other_tags_is_refused(prepared, tiny_encoder, tmp_path):
+    encoding = EncodingParams(context="document", max_length=64)
+    new_model(tiny_encoder, ["O", "B-GENE", "I-GENE"], encoding).save_pretrained(tmp_path / "model")
+    load_tokenizer(tiny_encoder).save_pretrained(tmp_path / "model")
+    with pytest.raises(ModelError, match="B-GENE"):
+        predict(PARAMS, prepared, tmp_path / "model", tmp_path / "predictions")
+    assert not (tmp_path / "predictions").exists()
+
+
+def test_a_model_with_pickled_weights_only_is_refused(prepared, model, tmp_path):
+    shutil.copytree(model, tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").rename(tmp_path / "model" / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="model.safetensors"):
+        predict(PARAMS, prepared, tmp_path / "model", tmp_path / "predictions")
+
+
+@pytest.mark.parametrize("content", [None, b"no parquet", b"PAR1cut"])
+def test_predictions_that_are_missing_or_broken_are_one_sentence(tmp_path, content):
+    if content is not None:
+        (tmp_path / "test.parquet").write_bytes(content)
+    with pytest.raises(NerError, match=r"test\.parquet.*dvc repro predict"):
+        read_predictions(tmp_path, "test")

@@ -1,0 +1,212 @@
+"""Several seeds: their spread is right, a killed run does no seed twice, and without extra seeds nothing is loaded."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from ner.errors import ParamsError
+from tasks.evaluate import evaluate
+from tasks.io import read_params, sha256_folder
+from tasks.predict import predict
+from tasks.seeds import SCORES, check_seeds, compare_seeds, main_result, train_seed
+from tasks.store import client
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = {"epochs": 12, "batch_size": 1, "learning_rate": 5e-3, "precision": "fp32", "device": "cpu", "checkpoints": 10}
+MAIN = {"f1": 0.25, "precision": 0.2, "recall": 0.3, "accuracy": 0.8, "f1_strict": 0.2, "f1_alone": 0.1}
+NOBODY = "http://127.0.0.1:9"  # no MLflow server answers here
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Sums come out the same only with as many threads: here as many as in the processes that `start` starts."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def empty_workspace(tmp_path_factory, tiny_encoder, prepared):
+    """What the stage reads: our small corpus, the tiny encoder, and reports of a main model that nobody trained."""
+    folder = tmp_path_factory.mktemp("seeds")
+    shutil.copytree(prepared, folder / "data/prepared")
+    fingerprint = json.loads((prepared / "manifest.json").read_text())["fingerprint"]
+    (folder / "data/validated.json").write_text(json.dumps({"fingerprint": fingerprint, "passed": True}))
+    shutil.copytree(tiny_encoder, folder / "models/base")
+    (folder / "models/base.json").write_text(json.dumps({"name": "tiny"}))
+    (folder / "reports").mkdir()
+    (folder / "reports/scores.json").write_text(json.dumps({"validation": MAIN, "test": {**MAIN, "f1": 0.35}}))
+    (folder / "reports/training.json").write_text(json.dumps({"mlflow_run_id": None, "seconds": 1.5}))
+    set_params(folder, train=TINY, encoding={"context": "document", "max_length": 32}, seeds={"extra": [43, 44]})
+    return folder
+
+
+@pytest.fixture
+def workspace(tmp_path, empty_workspace):
+    return shutil.copytree(empty_workspace, tmp_path / "workspace")
+
+
+def set_params(folder, **blocks):
+    path = folder / "params.yaml"
+    params = yaml.safe_load((path if path.exists() else ROOT / "params.yaml").read_text())
+    for block, values in blocks.items():
+        params[block].update(values)
+    path.write_text(yaml.safe_dump(params))
+
+
+def run_here(folder):
+    params = read_params(folder / "params.yaml")
+    base, checkpoints = folder / "models/base", folder / "checkpoints/seeds"
+    return compare_seeds(params, folder / "data/prepared", base, checkpoints, folder / "reports")
+
+
+def start(folder, *command):
+    quiet = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "MLFLOW_TRACKING_URI": NOBODY}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([sys.executable, *command], cwd=folder, env={**os.environ, **quiet}, **streams)
+
+
+def scores(report):
+    return [{name: result[name] for name in ("seed", "validation", "test")} for result in report["seeds"]]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, empty_workspace):
+    """A workspace where the stage has trained seeds 43 and 44, with MLflow's store in it."""
+    folder = shutil.copytree(empty_workspace, tmp_path_factory.mktemp("done") / "workspace")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NER_HOME", str(folder))
+        patch.setenv("MLFLOW_TRACKING_URI", "")
+        run_here(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(done):
+    return json.loads((done / "reports/seeds.json").read_text())
+
+
+def test_mean_and_sd_are_those_of_the_seeds(report):
+    assert [result["seed"] for result in report["seeds"]] == [42, 43, 44] and report["n"] == 3
+    assert report["seeds"][0]["validation"] == {name: MAIN[name] for name in SCORES}
+    for split in ("validation", "test"):
+        for name in ("f1", "precision", "recall"):
+            values = [result[split][name] for result in report["seeds"]]
+            spread = report["summary"][split][name]
+            assert len(set(values)) > 1
+            assert spread["mean"] == pytest.approx(np.mean(values))
+            assert spread["sd"] == pytest.approx(np.std(values, ddof=1))
+            assert (spread["min"], spread["max"]) == (min(values), max(values))
+
+
+def test_the_plot_has_a_row_a_seed_and_no_weights_stay(done, report):
+    rows = pd.read_csv(done / "reports/seeds.csv")
+    assert list(rows.columns)[:3] == ["seed", "validation_f1", "validation_precision"]
+    for split in ("validation", "test"):
+        assert list(rows[f"{split}_f1"]) == [result[split]["f1"] for result in report["seeds"]]
+    kept = {path.name for path in (done / "checkpoints/seeds").glob("*/*")}
+    assert kept == {"result.json", "reports"}  # a few kB, so that one more seed does not train these again
+
+
+def test_every_extra_seed_is_a_run_in_mlflow_with_its_scores(done, report, monkeypatch):
+    monkeypatch.setenv("NER_HOME", str(done))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    for result in report["seeds"][1:]:
+        run = client().get_run(result["mlflow_run_id"])
+        assert run.data.tags["ner.stage"] == "seed" and run.info.status == "FINISHED"
+        assert run.data.params["train.seed"] == str(result["seed"])
+        assert run.data.metrics["test_f1"] == result["test"]["f1"] and run.data.metrics["validation/loss"] > 0
+
+
+def test_a_seed_gives_the_weights_and_scores_that_it_gives_to_the_main_model(workspace, report, monkeypatch):
+    set_params(workspace, train={"seed": 44}, seeds={"extra": []})
+    process = start(workspace, "-m", "tasks.train")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    params, prepared = read_params(workspace / "params.yaml"), workspace / "data/prepared"
+    predict(params, prepared, workspace / "models/ner", workspace / "reports/predictions")
+    evaluate(params, prepared, workspace / "reports")
+    main = main_result(params, workspace / "reports")
+    assert scores({"seeds": [main]}) == scores({"seeds": report["seeds"][2:]})
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    train_seed(params, prepared, workspace / "models/base", workspace / "seed", "seed 44")
+    assert sha256_folder(workspace / "seed/model") == sha256_folder(workspace / "models/ner")
+
+
+def test_a_run_killed_in_its_second_seed_trains_the_first_no_more(workspace, report, monkeypatch, capsys):
+    process = start(workspace, "-m", "tasks.seeds")
+    while not (half := half_trained(workspace / "checkpoints/seeds")):
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    (first,) = (workspace / "checkpoints/seeds").glob("*/result.json")
+    assert first.parent != half and not (first.parent / "model").exists()  # weights go when they are scored
+    assert not (workspace / "reports/seeds.json").exists()
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    again = run_here(workspace)
+    output = capsys.readouterr().out
+    assert "seed 43, 2 of 3: scored before" in output and "seed 43, 2 of 3: training" not in output
+    assert "seed 44, 3 of 3: training" in output and "going on from" in output
+    assert scores(again) == scores(report)
+    assert not list((workspace / "checkpoints/seeds").glob("*/model"))
+
+
+def half_trained(checkpoints):
+    """The folder of the seed that is in training while another one has its result."""
+    if not list(checkpoints.glob("*/result.json")):
+        return None
+    for state in checkpoints.glob("*/checkpoints/*/checkpoint-*/trainer_state.json"):
+        with suppress(OSError, ValueError):  # being written, or being removed for a newer one
+            json.loads(state.read_text())
+            return state.parents[3]
+    return None
+
+
+def test_without_extra_seeds_the_scores_are_the_main_models_and_nothing_heavy_is_imported(workspace):
+    set_params(workspace, seeds={"extra": []})
+    heavy = "{'torch', 'transformers', 'mlflow', 'sklearn', 'pandas', 'datasets'}"
+    process = start(workspace, "-c", f"import sys, tasks.seeds; tasks.seeds.main(); print({heavy} & set(sys.modules))")
+    output, _ = process.communicate(timeout=60)
+    assert [line.split() for line in output.splitlines()] == [
+        ["seed", "validation", "F1", "test", "F1"],
+        ["42", "0.2500", "0.3500"],
+        ["mean", "0.2500", "0.3500"],
+        ["sd", "-", "-"],
+        ["set()"],
+    ]
+    report = json.loads((workspace / "reports/seeds.json").read_text())
+    assert report["n"] == 1 and report["summary"]["test"]["f1"] == {"mean": 0.35, "sd": None, "min": 0.35, "max": 0.35}
+    assert len(pd.read_csv(workspace / "reports/seeds.csv")) == 1
+
+
+@pytest.mark.parametrize(
+    ("extra", "processes", "sentence"),
+    [
+        ([43, 44, 43], 1, r"params\.yaml, seeds\.extra: 43 stands there more than once"),
+        ([43, 42], 1, r"params\.yaml, seeds\.extra: 42 is train\.seed"),
+        ([43], 2, r"params\.yaml, seeds\.extra: .* set train\.processes to 1"),
+    ],
+)
+def test_seeds_that_cannot_be_trained_are_an_error_before_any_training(workspace, extra, processes, sentence):
+    set_params(workspace, train={"processes": processes}, seeds={"extra": extra})
+    with pytest.raises(ParamsError, match=sentence):
+        check_seeds(read_params(workspace / "params.yaml"))
+    with pytest.raises(ParamsError, match=sentence):
+        run_here(workspace)
+    assert not (workspace / "checkpoints").exists()
