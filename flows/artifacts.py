@@ -8,7 +8,8 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.record import DATA_DOCS, GATE, METRICS, REGISTRATION, TRAINING, VALIDATION, Record
+from flows.record import DATA_DOCS, GATE, METRICS, REGISTRATION, REPORT, TRAINING, VALIDATION, Record
+from ner.gate import headline
 
 SPLITS = ("validation", "test")
 MEASURES = ("precision", "recall", "f1", "accuracy")
@@ -31,10 +32,10 @@ def publish_scores(metrics: dict[str, Any], record: Record) -> None:
 
 
 def publish_gate(gate: dict[str, Any], record: Record) -> None:
-    """The verdict and the reason of each rule."""
-    verdict = "passed" if gate["passed"] else "failed: nothing is registered"
+    """The verdict and the reason of each rule, those that failed first."""
+    verdict = headline(gate) + ("" if gate["passed"] else ": nothing is registered")
     lines = [f"# Gate {verdict}", "", "| rule | threshold | value | verdict | reason |", "|---|---|---|---|---|"]
-    for rule in gate["rules"]:
+    for rule in sorted(gate["rules"], key=lambda rule: rule["passed"]):
         word = "passed" if rule["passed"] else "**failed**"
         cells = (rule["rule"], number(rule["threshold"]), number(rule["value"]), word, rule["reason"])
         lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
@@ -71,6 +72,8 @@ def links(record: Record) -> str:
         lines.append(f"- MLflow run: `{run_id}`")
     if docs := record.report(DATA_DOCS):
         lines.append(f"- Data Docs: [{docs}]({docs.resolve().as_uri()})")
+    if report := record.report(REPORT):
+        lines.append(f"- Mistakes, slices, pictures: [{report}]({report.resolve().as_uri()})")
     lines.append(f"- Reports: `{record.folder / 'reports'}`")
     if record.changes:
         settings = (f"`{block}.{key}={value}`" for block, keys in record.changes.items() for key, value in keys.items())
@@ -81,15 +84,20 @@ def links(record: Record) -> str:
 
 
 def score_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row a split: precision, recall, F1, accuracy, F1 in strict mode, support."""
+    """A row a split: precision, recall, F1, accuracy, F1 in strict mode, support, and the interval of F1."""
     columns = (*MEASURES, "f1_strict", "support")
-    return [{"split": split, **_picked(metrics[split], columns)} for split in SPLITS if split in metrics]
+    return [
+        {"split": split, **_picked(metrics[split], columns), **_spread(metrics[split].get("interval", {}).get("f1"))}
+        for split in SPLITS
+        if split in metrics
+    ]
 
 
 def type_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row an entity type and split."""
+    """A row an entity type and split, with the interval of its F1."""
+    columns = ("precision", "recall", "f1", "support")
     return [
-        {"split": split, "type": entity_type, **_picked(scores, ("precision", "recall", "f1", "support"))}
+        {"split": split, "type": entity_type, **_picked(scores, columns), **_spread(scores.get("interval"))}
         for split in SPLITS
         for entity_type, scores in metrics.get(split, {}).get("per_type", {}).items()
     ]
@@ -102,6 +110,11 @@ def number(value: Any) -> Any:
 
 def _picked(scores: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
     return {column: number(scores[column]) for column in columns if column in scores}
+
+
+def _spread(interval: Any) -> dict[str, str]:
+    """The interval of an F1 as a cell; no cell where the report has none."""
+    return {"interval of f1": f"{interval[0]:.4f} to {interval[1]:.4f}"} if interval else {}
 
 
 ARTIFACTS: dict[str, Callable[[dict[str, Any], Record], None]] = {

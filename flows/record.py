@@ -11,7 +11,7 @@ from tasks.io import read_json, write_json
 
 METRICS, GATE, VALIDATION = "reports/metrics.json", "reports/gate.json", "reports/validation.json"
 TRAINING, REGISTRATION = "reports/training.json", "reports/registration.json"
-DATA_DOCS, CARD = "reports/data_docs/index.html", "reports/card.md"
+DATA_DOCS, REPORT, CARD = "reports/data_docs/index.html", "reports/report.html", "reports/card.md"
 
 
 @dataclass

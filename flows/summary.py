@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from flows.artifacts import MEASURES, score_rows
-from flows.record import CARD, DATA_DOCS, GATE, METRICS, REGISTRATION, TRAINING, Record
+from flows.record import CARD, DATA_DOCS, GATE, METRICS, REGISTRATION, REPORT, TRAINING, Record
+from ner.gate import headline
 
 
 def render(record: Record, root: Path) -> str:
@@ -30,14 +31,15 @@ def _facts(record: Record, root: Path) -> list[str]:
     gate, registration, training = (record.read(path) for path in (GATE, REGISTRATION, TRAINING))
     facts: dict[str, str | None] = {}
     if gate:
-        reasons = [rule["reason"] for rule in gate["rules"] if gate["passed"] or not rule["passed"]]
-        facts["Gate"] = f"{'passed' if gate['passed'] else 'FAILED'}: {'; '.join(reasons) or 'no rules'}"
+        reasons = [rule["reason"] for rule in gate["rules"] if not rule["passed"]] or [gate["rules"][0]["reason"]]
+        facts["Gate"] = f"{headline(gate)}: {'; '.join(reasons)}"
     if registration:
         facts["Model"] = "{model} version {version}, alias {alias}".format_map(registration)
     facts["MLflow run"] = registration.get("mlflow_run_id") or training.get("mlflow_run_id")
     facts["Data Docs"] = _shown(record.report(DATA_DOCS), root)
+    facts["Report"] = _shown(record.report(REPORT), root)
     facts["Model card"] = _shown(record.report(CARD), root)
-    facts["Reports"] = _shown(record.folder / "reports", root)
+    facts["All reports"] = _shown(record.folder / "reports", root)
     facts["UIs"] = "make up shows this run in the Prefect and MLflow UIs"
     return [f"{name:<12}{text}" for name, text in facts.items() if text]
 

@@ -30,7 +30,7 @@ from ner.errors import NerError
 RETRIES, RETRY_DELAY_S = 2, 15
 MENDABLE = "Try again"  # how a stage's sentence says that the same command may succeed later (no network)
 
-Data, Model, Encoding, Validation, Train, Evaluation, Gate, Registry = (
+Data, Model, Encoding, Validation, Train, Prediction, Evaluation, Seeds, Gate, Registry = (
     overrides.partial_block(block) for block in overrides.Params.model_fields
 )
 
@@ -42,7 +42,9 @@ def ner(
     encoding: Encoding | None = None,
     validation: Validation | None = None,
     train: Train | None = None,
+    prediction: Prediction | None = None,
     evaluation: Evaluation | None = None,
+    seeds: Seeds | None = None,
     gate: Gate | None = None,
     registry: Registry | None = None,
 ) -> State:
@@ -56,7 +58,9 @@ def ner(
         encoding=encoding,
         validation=validation,
         train=train,
+        prediction=prediction,
         evaluation=evaluation,
+        seeds=seeds,
         gate=gate,
         registry=registry,
     )

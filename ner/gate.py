@@ -1,20 +1,25 @@
-"""The gate: each rule takes the scores and the thresholds and gives verdicts, each with its reason.
+"""The gate: each rule takes the scores, the thresholds and the champion, and gives verdicts, each with its reason.
 
-To add a rule, write a function and name it in RULES; its threshold goes under `gate` in params.yaml.
+To add a rule, write a function and name it in RULES; its threshold goes under `gate` in params.yaml. What is missing
+or no number fails: a rule never passes in silence.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+import math
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ner.params import GateParams
 
 SPLIT = "validation"  # the split that decides; test is only reported
+SPLITS = ("validation", "test")
+SUMMARY_LENGTH = 500
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one rule says. value is None where it could not be computed, and then `passed` is False."""
+    """What one rule says. value is None where there is none to hold against the threshold."""
 
     rule: str
     threshold: float
@@ -23,37 +28,121 @@ class Verdict:
     reason: str
 
 
-def min_f1(metrics: dict[str, Any], params: GateParams) -> Iterator[Verdict]:
-    """The micro F1 of the deciding split, seqeval's default mode, is not under the threshold."""
-    yield _at_least("min_f1", f"{SPLIT} F1", metrics[SPLIT].get("f1"), params.min_f1)
+@dataclass(frozen=True)
+class Champion:
+    """What the registry told about the champion; one of the three is given.
+
+    absent: why there is none, which passes. problem: why it cannot be compared, which fails. name: the version that it
+    was compared with; difference: of ner.bootstrap.difference, this model minus the champion; confidence: of its
+    interval; is_same: both predict the same tags throughout.
+    """
+
+    absent: str = ""
+    problem: str = ""
+    name: str = ""
+    difference: Mapping[str, Any] = field(default_factory=dict)
+    confidence: float | None = None
+    is_same: bool = False
 
 
-def min_f1_per_type(metrics: dict[str, Any], params: GateParams) -> Iterator[Verdict]:
-    """The F1 of each named entity type is not under its threshold; a type without a score fails."""
-    per_type = metrics[SPLIT].get("per_type", {})
-    for entity_type, threshold in params.min_f1_per_type.items():
-        value = per_type.get(entity_type, {}).get("f1")
-        yield _at_least(f"min_f1_per_type.{entity_type}", f"{SPLIT} F1 of {entity_type}", value, threshold)
+def min_f1(metrics: dict[str, Any], params: GateParams, champion: Champion) -> Iterator[Verdict]:
+    """The micro F1 of the deciding split, or the lower end of its interval, is not under the threshold."""
+    value, interval = _number(metrics, SPLIT, "f1"), _interval(metrics, SPLIT, "interval", "f1")
+    on_bound = params.min_f1_on == "lower_bound"
+    judged = None if value is None else (interval and interval[0]) if on_bound else value
+    what = "the lower end of its interval" if on_bound else "the point estimate"
+    point = "without a value" if value is None else f"{value:.4f}"
+    spread = "no interval" if interval is None else f"{_percent(metrics)}interval {_range(interval)}"
+    name = f"{SPLIT} F1 {point}, {spread}: {what}"
+    yield _at_least("min_f1", name, judged, params.min_f1)
 
 
-def max_words_without_prediction(metrics: dict[str, Any], params: GateParams) -> Iterator[Verdict]:
+def min_f1_per_type(metrics: dict[str, Any], params: GateParams, champion: Champion) -> Iterator[Verdict]:
+    """The F1 of every entity type is not under its floor; a type without a score or a gold entity fails."""
+    per_type = metrics.get(SPLIT, {}).get("per_type") or {}
+    floors = dict.fromkeys(per_type, params.min_f1_each_type) | params.min_f1_per_type
+    if not floors:
+        reason = f"no entity type of {SPLIT} has a score"
+        yield Verdict("min_f1_per_type", params.min_f1_each_type, None, False, reason)
+    for entity_type, floor in floors.items():
+        rule, name = f"min_f1_per_type.{entity_type}", f"{SPLIT} F1 of {entity_type}"
+        value, support = (_number(per_type, entity_type, key) for key in ("f1", "support"))
+        if entity_type not in per_type:
+            known = ", ".join(per_type) or "no type"
+            reason = f"{SPLIT} has no score of {entity_type} (it has {known}), which must be at least {floor:g}"
+            yield Verdict(rule, floor, None, False, reason)
+        elif not support:
+            reason = f"{SPLIT} has no gold entity of {entity_type}, so that its F1 cannot be computed"
+            yield Verdict(rule, floor, None, False, reason)
+        else:
+            shown = "" if value is None else f" {value:.4f} ({support:,} gold entities)"
+            yield _at_least(rule, name + shown, value, floor)
+
+
+def no_worse_than_champion(metrics: dict[str, Any], params: GateParams, champion: Champion) -> Iterator[Verdict]:
+    """The lower end of the paired interval of the difference to the champion lies no further under 0 than allowed."""
+    rule, floor = "no_worse_than_champion", 0.0 - params.max_f1_loss_to_champion
+    if champion.absent:
+        yield Verdict(rule, floor, None, True, champion.absent)
+    elif champion.problem:
+        yield Verdict(rule, floor, None, False, f"the champion could not be compared: {champion.problem}")
+    elif champion.is_same:
+        reason = f"the champion ({champion.name}) predicts the same tags throughout {SPLIT}: the difference is 0"
+        yield Verdict(rule, floor, 0.0, True, reason)
+    else:
+        ours, theirs, gain = (_number(champion.difference, key) for key in ("f1", "other_f1", "difference"))
+        interval = _interval(champion.difference, "interval")
+        if None in (ours, theirs, gain, interval):
+            reason = "the champion could not be compared: a number of the comparison is missing"
+            yield Verdict(rule, floor, None, False, reason)
+            return
+        percent = f"{100 * champion.confidence:g} % " if champion.confidence else ""
+        name = (
+            f"{SPLIT} F1 {ours:.4f} against {theirs:.4f} of the champion ({champion.name}): difference {gain:+.4f}, "
+            f"{percent}interval {_range(interval, '+')}, whose lower end"
+        )
+        yield _at_least(rule, name, interval[0], floor)
+
+
+def max_shared_sentences(metrics: dict[str, Any], params: GateParams, champion: Champion) -> Iterator[Verdict]:
+    """No larger share of the distinct sentences of validation, nor of test, than allowed is in training too."""
+    limit = params.max_shared_sentences
+    for split in SPLITS:
+        rule, value = f"max_shared_sentences.{split}", _number(metrics, split, "shared_sentences")
+        if value is None:
+            reason = f"the share of {split} sentences that are in training too could not be computed"
+            yield Verdict(rule, limit, None, False, reason)
+        else:
+            passed = value <= limit
+            reason = f"{value:.4f} of the {split} sentences are in training too, {_most(passed, limit)}"
+            yield Verdict(rule, limit, value, passed, reason)
+
+
+def max_words_without_prediction(metrics: dict[str, Any], params: GateParams, champion: Champion) -> Iterator[Verdict]:
     """No more words than allowed went without a prediction, on validation and test together."""
-    limit = params.max_words_without_prediction
-    lost = sum(metrics[split]["words_without_prediction"] for split in ("validation", "test"))
-    reason = f"{lost} words of validation and test got no prediction, at most {limit} may"
-    yield Verdict("max_words_without_prediction", limit, lost, lost <= limit, reason)
+    rule, limit = "max_words_without_prediction", params.max_words_without_prediction
+    lost = [_number(metrics, split, "words_without_prediction") for split in SPLITS]
+    if None in lost:
+        reason = "how many words of validation and test got no prediction could not be computed"
+        yield Verdict(rule, limit, None, False, reason)
+    else:
+        value = sum(lost)
+        reason = f"{value:,} words of validation and test got no prediction, {_most(value <= limit, limit)}"
+        yield Verdict(rule, limit, value, value <= limit, reason)
 
 
-RULES: dict[str, Callable[[dict[str, Any], GateParams], Iterator[Verdict]]] = {
+RULES: dict[str, Callable[[dict[str, Any], GateParams, Champion], Iterator[Verdict]]] = {
     "min_f1": min_f1,
     "min_f1_per_type": min_f1_per_type,
+    "no_worse_than_champion": no_worse_than_champion,
+    "max_shared_sentences": max_shared_sentences,
     "max_words_without_prediction": max_words_without_prediction,
 }
 
 
-def judge(metrics: dict[str, Any], params: GateParams) -> dict[str, Any]:
+def judge(metrics: dict[str, Any], params: GateParams, champion: Champion) -> dict[str, Any]:
     """Apply every rule. Returns what gate.json holds: passed, split, mode, and each rule with its reason."""
-    verdicts = [verdict for rule in RULES.values() for verdict in rule(metrics, params)]
+    verdicts = [verdict for rule in RULES.values() for verdict in rule(metrics, params, champion)]
     return {
         "passed": all(verdict.passed for verdict in verdicts),
         "split": SPLIT,
@@ -62,15 +151,61 @@ def judge(metrics: dict[str, Any], params: GateParams) -> dict[str, Any]:
     }
 
 
-def failure(gate: dict[str, Any]) -> str:
+def failure(gate: Mapping[str, Any]) -> str:
     """One sentence with the reasons of the rules that failed."""
-    reasons = [rule["reason"] for rule in gate["rules"] if not rule["passed"]]
-    return "the gate failed, so nothing is registered: " + "; ".join(reasons) + "."
+    return "the gate failed, so nothing is registered: " + "; ".join(_reasons(gate, False)) + "."
+
+
+def headline(gate: Mapping[str, Any]) -> str:
+    """`passed, 9 of 9 rules` or `failed, 2 of 9 rules`."""
+    wanted = [rule for rule in gate["rules"] if rule["passed"] is gate["passed"]]
+    return f"{'passed' if gate['passed'] else 'failed'}, {len(wanted)} of {len(gate['rules'])} rules"
+
+
+def summary(gate: Mapping[str, Any]) -> str:
+    """The headline and the reasons, those of failed rules first, in one line of at most SUMMARY_LENGTH characters."""
+    reasons = [*_reasons(gate, False), *_reasons(gate, True)]
+    return textwrap.shorten(f"{headline(gate)}: {'; '.join(reasons)}", SUMMARY_LENGTH, placeholder=" …")
+
+
+def _reasons(gate: Mapping[str, Any], passed: bool) -> list[str]:
+    return [rule["reason"] for rule in gate["rules"] if rule["passed"] is passed]
 
 
 def _at_least(rule: str, name: str, value: float | None, threshold: float) -> Verdict:
     if value is None:
-        return Verdict(rule, threshold, None, False, f"{name} could not be computed, and must be at least {threshold}")
-    passed = value >= threshold
-    relation = "is at least" if passed else "is under"
-    return Verdict(rule, threshold, value, passed, f"{name} {value:.4f} {relation} {threshold}")
+        reason = f"{name} could not be computed, and must be at least {threshold:g}"
+        return Verdict(rule, threshold, None, False, reason)
+    relation = "is at least" if value >= threshold else "is under"
+    return Verdict(rule, threshold, value, value >= threshold, f"{name} {relation} {threshold:g}")
+
+
+def _most(passed: bool, limit: float) -> str:
+    return f"at most {limit:g} may" if passed else f"but at most {limit:g} may"
+
+
+def _number(values: Any, *keys: str) -> float | None:
+    """The number under nested keys; None where a key is missing, or what is there is no finite number."""
+    for key in keys:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    is_number = isinstance(values, int | float) and not isinstance(values, bool) and math.isfinite(values)
+    return values if is_number else None
+
+
+def _interval(values: Any, *keys: str) -> list[float] | None:
+    """[low, high] under nested keys; None where it is missing or not two finite numbers."""
+    for key in keys:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    if not isinstance(values, list | tuple) or len(values) != 2:
+        return None
+    ends = [_number({"end": end}, "end") for end in values]
+    return None if None in ends else ends
+
+
+def _range(interval: list[float], sign: str = "") -> str:
+    return f"{interval[0]:{sign}.4f} to {interval[1]:{sign}.4f}"
+
+
+def _percent(metrics: Mapping[str, Any]) -> str:
+    confidence = _number(metrics, "bootstrap", "confidence")
+    return "" if confidence is None else f"{100 * confidence:g} % "

@@ -9,11 +9,9 @@ import torch
 
 from ner.encoding import Window, encode_windows
 from ner.errors import ModelError
-from ner.probability import softmax
+from ner.probability import TEMPERATURE, softmax
 
-# Keys in the model's config.json, where whoever has the folder has them too.
-MAX_LENGTH = "ner_max_length"  # the window that it was trained with, in subwords
-TEMPERATURE = "ner_temperature"  # by which logits are divided before the softmax; fitted on validation
+MAX_LENGTH = "ner_max_length"  # key in the model's config.json: the window that it was trained with, in subwords
 
 
 class Tagger:

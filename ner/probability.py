@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# Key in the model's config.json: what logits are divided by before the softmax, fitted on validation.
+TEMPERATURE = "ner_temperature"
+
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Probabilities [n, n_labels], float32, of logits [n, n_labels]; the order of the labels never changes."""

@@ -16,14 +16,17 @@ import yaml
 
 PACKAGES = (
     "accelerate",
+    "cleanlab",
     "datasets",
     "dvc",
     "great_expectations",
+    "huggingface_hub",
     "mlflow",
     "numpy",
     "pandas",
     "prefect",
     "safetensors",
+    "scipy",
     "seqeval",
     "tokenizers",
     "torch",

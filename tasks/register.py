@@ -3,15 +3,14 @@
 Run     python -m tasks.register
         python -m tasks.register --check                     (0: the registry still has it, 5: it has lost it)
         python -m tasks.register --reproduce ner@challenger  (the commands that make that version again)
-Reads   models/ner, data/prepared/manifest.json, reports/{gate,metrics,training,validation}.json, reports/history.csv,
-        reports/data_docs, dvc.lock, params.yaml
+Reads   models/release, data/prepared/manifest.json, what else the card says (tasks.package), the reports that the run
+        gets as artifacts (LOGGED, and those of stage analyse), dvc.lock, params.yaml
 Writes  reports/card.md, reports/registration.json, mlflow/data/registered.json
 
 One content makes one version, however often this runs. Nobody but a person sets `champion`.
 """
 
 import argparse
-import csv
 import hashlib
 import json
 from collections.abc import Mapping
@@ -19,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from ner.card import CardFacts, render, summary
-from ner.errors import GateFailed
-from ner.gate import failure
+from ner.card.text import between
+from ner.gate import summary as gate_summary
 from ner.params import Params
 from tasks.cli import run_stage
 from tasks.io import read_json, read_params, write_json, write_text
+from tasks.package import RELEASE, passed_gate, read_facts
 from tasks.provenance import lock_hashes
 from tasks.registry import (
     ALIAS,
@@ -36,24 +36,28 @@ from tasks.registry import (
 )
 from tasks.reproduce import recipe
 from tasks.store import client, exists, patience, registry_errors, shown_uri, tracking_uri, upload
-from tasks.tracking import log_evaluation, log_gate, sync
+from tasks.tracking import log_analysis, log_evaluation, log_gate, sync
 
 LOST = 5  # exit status of --check
 REGISTRATION, MARKER = Path("reports/registration.json"), Path("mlflow/data/registered.json")
 OWN_OUTPUTS = ("reports/card.md", "reports/registration.json", "mlflow/data/registered.json")
+LOGGED = (
+    "card.md", "conlleval.txt", "confusion.csv", "data_docs", "disagreements.json", "documents.csv", "gate.json",
+    "history.csv", "label_issues.csv", "loss.csv", "metrics.json", "per_type.csv", "reliability.csv",
+    "seeds.csv", "seeds.json", "slices.csv", "thresholds.csv", "training.json", "validation.json",
+)  # fmt: skip
 
 
 def register(params: Params, root: Path) -> dict[str, Any]:
-    """Register models/ner of the checkout `root`, write the card, and return what registration.json says.
+    """Register models/release of the checkout `root`, write the card, and return what registration.json says.
 
     Raises GateFailed, ModelError or RegistryError.
     """
-    reports, folder = root / "reports", root / "models" / "ner"
-    gate = read_json(reports / "gate.json")
-    if not gate["passed"]:
-        raise GateFailed(failure(gate))
+    reports, folder = root / "reports", root / RELEASE
+    gate = passed_gate(root)
     check_model_files(folder)
-    facts = read_facts(root, params.registry.model, gate)
+    lock = {path: md5 for path, md5 in lock_hashes(root).items() if path not in OWN_OUTPUTS}
+    facts = read_facts(root, params.registry.model, gate, lock)
     run_id = sync(facts.training, params.registry.experiment, facts.manifest)
     log_evaluation(run_id, facts.metrics, [])
     log_gate(run_id, gate, [])
@@ -80,24 +84,6 @@ def is_registered(root: Path = Path()) -> bool:
     return path.exists() and exists() and is_there(read_json(path))
 
 
-def read_facts(root: Path, model: str, gate: Mapping[str, Any]) -> CardFacts:
-    """Everything that the card says, from the outputs of the stages before."""
-    reports = root / "reports"
-    validation = reports / "validation.json"
-    history = reports / "history.csv"
-    lock = {path: md5 for path, md5 in lock_hashes(root).items() if path not in OWN_OUTPUTS}
-    return CardFacts(
-        model=model,
-        training=read_json(reports / "training.json"),
-        manifest=read_json(root / "data" / "prepared" / "manifest.json"),
-        metrics=read_json(reports / "metrics.json"),
-        gate=gate,
-        history=list(csv.DictReader(history.open(encoding="utf-8"))) if history.exists() else [],
-        lock=lock,
-        validation=read_json(validation) if validation.exists() else {},
-    )
-
-
 def about(params: Params, version: Any, content: str, training: Mapping[str, Any], is_new: bool) -> dict[str, Any]:
     """What registration.json holds; nothing in it says where on this machine the checkout lies."""
     uri = tracking_uri()
@@ -119,8 +105,14 @@ def about(params: Params, version: Any, content: str, training: Mapping[str, Any
 
 def result_tags(facts: CardFacts) -> dict[str, str]:
     """Tags that follow the reports, also where the version is an old one."""
-    tags = {f"{split}_f1": f"{facts.metrics[split]['f1']:.4f}" for split in ("validation", "test")}
-    tags["gate"] = f"passed: {'; '.join(rule['reason'] for rule in facts.gate['rules'])}"
+    tags = {"gate": gate_summary(facts.gate)}
+    for split in ("validation", "test"):
+        scores = facts.metrics[split]
+        tags[f"{split}_f1"] = f"{scores['f1']:.4f}"
+        if scores.get("interval"):
+            tags[f"{split}_f1_interval"] = between(scores["interval"]["f1"])
+    if facts.metrics.get("temperature") is not None:
+        tags["temperature"] = f"{facts.metrics['temperature']:.4f}"
     return tags
 
 
@@ -156,10 +148,10 @@ def describe_model(params: Params, facts: CardFacts) -> None:
 
 def finish_run(run_id: str, version: Any, reports: Path) -> None:
     """Log the reports into the run and tag it with the version."""
-    names = ("card.md", "gate.json", "metrics.json", "training.json", "validation.json", "history.csv", "data_docs")
     store = client()
     with patience():
-        upload(store, run_id, [reports / name for name in names])
+        upload(store, run_id, [reports / name for name in LOGGED])
+    log_analysis(run_id, reports)
     store.set_tag(run_id, "model_version", f"{version.name}/{version.version}")
 
 
@@ -173,7 +165,7 @@ def write_registration(root: Path, registration: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tasks.register", description="Register models/ner in MLflow.")
+    parser = argparse.ArgumentParser(prog="python -m tasks.register", description="Register models/release in MLflow.")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--check", action="store_true", help="only ask whether the registry still has the version")
     choice.add_argument("--reproduce", metavar="MODEL@ALIAS", help="print the commands that make a version again")

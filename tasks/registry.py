@@ -1,7 +1,7 @@
 """The model registry: one version for one content, found again, checked, and never promoted from here.
 
-content = content_digest(Path("models/ner"))
-version = find_version("ner", content) or add_version("ner", mlflow_run_id, Path("models/ner"), content)
+content = content_digest(Path("models/release"))
+version = find_version("ner", content) or add_version("ner", mlflow_run_id, Path("models/release"), content)
 """
 
 import hashlib
@@ -13,33 +13,37 @@ from pathlib import Path
 from typing import Any
 
 from ner.errors import ModelError, RegistryError
-from tasks.io import sha256_file, sha256_folder
+from tasks.io import sha256_file
 from tasks.provenance import package_versions
 from tasks.store import client, patience, registry_errors, tracking_uri
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ROOT / "mlflow" / "ner_model.py"
-SERVING = ("__init__", "encoding", "errors", "prediction", "tags", "text")  # the modules of ner that travel
+SERVING = ("__init__", "encoding", "errors", "prediction", "probability", "tags", "text")  # of ner, that travel
 PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
 UNSAFE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack")  # may run code when loaded
 ALIAS = "challenger"
+CARD = "README.md"  # other words in it do not make another model
 
 
 def check_model_files(folder: Path) -> None:
     """Raises ModelError where the model is missing, or where a file in another form than safetensors lies in it."""
     if not (folder / "model.safetensors").is_file():
-        raise ModelError(f"{folder} holds no model.safetensors: run `dvc repro train`, which writes the model.")
+        raise ModelError(f"{folder} holds no model.safetensors: run `dvc repro`, which writes it.")
     unsafe = [file.name for file in sorted(folder.rglob("*")) if file.suffix in UNSAFE]
     if unsafe:
         raise ModelError(
             f"{folder} holds {unsafe[0]}: only safetensors are registered, since loading the file may run code; "
-            "remove it and run `dvc repro train`."
+            "remove it and run `dvc repro`."
         )
 
 
 def content_digest(folder: Path) -> str:
-    """Hex sha256 of what a version is: the files of the model and the code that answers with it."""
-    digest = hashlib.sha256(sha256_folder(folder).encode())
+    """Hex sha256 of what a version is: the files of the model but for its card, and the code that answers with it."""
+    files = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / CARD):
+        files.update(f"{file.relative_to(folder).as_posix()}\0{sha256_file(file)}\n".encode())
+    digest = hashlib.sha256(files.hexdigest().encode())
     for path in (CODE, *(ROOT / "ner" / f"{name}.py" for name in SERVING)):
         digest.update(f"{path.name}\0{sha256_file(path)}\n".encode())
     return digest.hexdigest()

@@ -6,8 +6,10 @@ run.close("FINISHED")
 mlflow_run_id = sync(training, "ner")                         # register: everything is there, or RegistryError
 """
 
+import json
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ner.errors import RegistryError
+from ner.gate import summary
+from tasks.io import read_json
 from tasks.store import (
     client,
     dataset_inputs,
@@ -28,7 +32,9 @@ from tasks.store import (
 
 PAUSE_S = 60  # after a failure, so long no attempt is made: a server that hangs costs a training under a tenth
 METRICS_A_CALL = 1000  # MLflow's own limit
-FACTS = ("seconds", "steps", "windows", "subwords", "words_per_second")
+MAX_TABLE_ROWS = 5000  # of a table in MLflow, whose page loads it whole
+LOGGED_TABLES = "mlflow.loggedArtifacts"  # the tag by which MLflow knows which artifacts are tables
+FACTS = ("seconds", "steps", "windows", "subwords", "cpu_seconds", "peak_memory_mb", "energy_kwh")
 
 
 class LiveRun:
@@ -169,11 +175,11 @@ def log_evaluation(run_id: str, metrics: Mapping[str, Any], files: Sequence[Path
 
 
 def log_gate(run_id: str, gate: Mapping[str, Any], files: Sequence[Path]) -> None:
-    """Tag the run with the gate's verdict and reasons, and log the files. Raises RegistryError."""
+    """Tag the run with the gate's verdict and its summary, and log the files. Raises RegistryError."""
     with registry_errors():
         store = client()
         store.set_tag(run_id, "gate", "passed" if gate["passed"] else "failed")
-        store.set_tag(run_id, "gate_reasons", "; ".join(rule["reason"] for rule in gate["rules"]))
+        store.set_tag(run_id, "gate_reasons", summary(gate))
         upload(store, run_id, files)
 
 
@@ -187,16 +193,77 @@ def try_log_gate(run_id: str | None, gate: Mapping[str, Any], files: Sequence[Pa
     return _try(log_gate, run_id, gate, files)
 
 
+def log_analysis(run_id: str, reports: Path) -> None:
+    """Log what stage `analyse` wrote: figures, the page, the mistakes as tables that MLflow shows, and the predictions.
+
+    reports: the folder. The predictions lie in predictions/<first 16 of the data fingerprint>, where a later gate finds
+    those of a champion. Doing it again replaces what is there. Raises RegistryError.
+    """
+    with registry_errors():
+        store = client()
+        store.get_run(run_id)  # fails within seconds; what follows may take its time
+        with patience():
+            store.log_artifacts(run_id, str(reports / "figures"), "figures")
+            upload(store, run_id, [reports / "report.html"])
+            fingerprint = read_json(reports / "metrics.json")["fingerprint"]
+            store.log_artifacts(run_id, str(reports / "predictions"), f"predictions/{fingerprint[:16]}")
+            for path in sorted((reports / "mistakes").glob("*.parquet")):
+                _log_table(store, run_id, path, f"mistakes/{path.stem}.json")
+
+
+def try_log_analysis(run_id: str | None, reports: Path) -> bool:
+    """`log_analysis`, where the server can be had; otherwise a warning."""
+    return _try(log_analysis, run_id, reports)
+
+
+def log_seed(training: Mapping[str, Any], experiment: str, scores: Mapping[str, Any]) -> str:
+    """Log the scores of a training with another seed into its run, made or completed by `sync`, and tag it so.
+
+    training: the training.json of that seed. Returns the run's id. Raises RegistryError.
+    """
+    run_id = sync(training, experiment)
+    log_evaluation(run_id, scores, [])
+    with registry_errors():
+        client().set_tag(run_id, "ner.stage", "seed")
+    return run_id
+
+
+def try_log_seed(training: Mapping[str, Any], experiment: str, scores: Mapping[str, Any]) -> str | None:
+    """`log_seed`, where the server can be had; otherwise a warning, and the id that the run had, if any."""
+    try:
+        return log_seed(training, experiment, scores)
+    except (RegistryError, OSError) as error:
+        _warn(f"{str(error).rstrip('.')}. The scores of this seed are in reports/seeds.json only.")
+        return training.get("mlflow_run_id")
+
+
 def flat_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """metrics.json as MLflow metrics: split, then measure, then entity type."""
-    flat = {}
-    for split in ("validation", "test"):
-        scores = metrics.get(split, {})
+    """metrics.json as MLflow metrics: split, then measure, then entity type; ends of intervals as _low and _high."""
+    flat = {name: value for name, value in metrics.items() if name == "temperature"}
+    for split in ("validation", "test", "test_corrected"):
+        scores = metrics.get(split) or {}
         flat |= {f"{split}_{name}": value for name, value in scores.items()}
-        flat |= {f"{split}_sentence_{name}": value for name, value in scores.get("sentence", {}).items()}
+        for name, (low, high) in scores.get("interval", {}).items():
+            flat |= {f"{split}_{name}_low": low, f"{split}_{name}_high": high}
+        for block in ("sentence", "document", "calibration", "mistakes"):
+            flat |= {f"{split}_{block}_{name}": value for name, value in scores.get(block, {}).items()}
         for entity_type, row in scores.get("per_type", {}).items():
             flat |= {f"{split}_{name}_{re.sub(r'[^A-Za-z0-9_. -]', '_', entity_type)}": v for name, v in row.items()}
     return {k: float(v) for k, v in flat.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+
+
+def _log_table(store: Any, run_id: str, parquet: Path, name: str) -> None:
+    """Log a table as MlflowClient.log_table does, which would append it to the one of a run before."""
+    import pyarrow.parquet as pq
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / Path(name).name
+        rows = pq.read_table(parquet).slice(0, MAX_TABLE_ROWS).to_pandas()
+        rows.to_json(file, orient="split", index=False, date_format="iso")
+        store.log_artifact(run_id, str(file), str(Path(name).parent))
+    shown = json.loads(store.get_run(run_id).data.tags.get(LOGGED_TABLES, "[]"))
+    if {"path": name, "type": "table"} not in shown:
+        store.set_tag(run_id, LOGGED_TABLES, json.dumps([*shown, {"path": name, "type": "table"}]))
 
 
 def _find_run(store: Any, run_id: str | None) -> Any:

@@ -10,6 +10,7 @@ import torch
 from transformers import TrainerCallback
 
 from ner.params import Params
+from tasks.energy import Meter
 from tasks.io import read_json, write_json, write_text
 from tasks.provenance import provenance
 from tasks.tables import to_csv
@@ -34,6 +35,7 @@ class TrainingLog:
     def __init__(self, reports: Path, live: bool = True) -> None:
         self.reports, self.live = reports, live
         self.started = time.time()
+        self.meter = Meter()
         self.facts: dict[str, Any] = {}
         self.run: LiveRun | None = None
 
@@ -46,6 +48,10 @@ class TrainingLog:
             "base": base,
             "data": {name: manifest.get(name) for name in ("source", "origin", "revision", "license", "fingerprint")},
         }
+        if facts["device"] != "cpu":
+            self.meter.watch_gpus()
+        if any(Path(facts["checkpoints"]).glob("checkpoint-*/trainer_state.json")):
+            self.facts["resumed"] = True  # then time and energy are those since
         if not self.live:
             return
         note = Path(facts["checkpoints"]) / "mlflow_run.json"
@@ -67,6 +73,7 @@ class TrainingLog:
         class Curves(TrainerCallback):
             def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
                 metrics = curve(logs or {})
+                log.meter.sample()
                 if log.run and state.is_world_process_zero and metrics:
                     log.run.log({**metrics, "epoch": state.epoch or 0.0}, step=state.global_step)
 
@@ -86,8 +93,20 @@ class TrainingLog:
         run_id = self.run.run_id if self.run else None
         write_json(
             self.reports / "training.json",
-            {"mlflow_run_id": run_id, **self.facts, "steps": steps, "seconds": round(seconds, 1), "log": entries},
+            {
+                "mlflow_run_id": run_id,
+                **self.facts,
+                "steps": steps,
+                "seconds": round(seconds, 1),
+                **self.used(),
+                "log": entries,
+            },
         )
+
+    def used(self) -> dict[str, Any]:
+        """Processor time, memory and energy so far; of several processes, energy alone, which is the machine's."""
+        one_process = os.environ.get("WORLD_SIZE", "1") == "1"
+        return {k: v for k, v in self.meter.facts().items() if one_process or k.startswith("energy")}
 
 
 class ProgressLines(TrainerCallback):

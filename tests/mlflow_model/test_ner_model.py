@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 TEXT = "Ünïcode 👩\u200d👩\u200d👧 e\u0301 Marta's\r\nRotterdam — שלום 北京!"
 THREE = ["Marta", "", TEXT]
+TEMPERATURE = 2.5
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,8 @@ def uri(tmp_path_factory, tiny_encoder):
         tiny_encoder, num_labels=len(LABELS), initializer_range=1.0, **names
     ).save_pretrained(folder)
     AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "ner_temperature": TEMPERATURE}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NER_HOME", str(home))
         patch.setenv("MLFLOW_TRACKING_URI", "")
@@ -54,6 +57,20 @@ def test_entities_are_the_callers_own_characters(model):
     for entity in answer["entities"]:
         assert TEXT[entity["start"] : entity["end"]] == entity["text"]
         assert entity["type"] in ("LOC", "PER") and 0 < entity["score"] <= 1
+
+
+def test_scores_are_calibrated_by_the_temperature_that_comes_with_the_model(model):
+    from ner.prediction import Tagger
+    from ner.text import annotate
+
+    tagger = model.unwrap_python_model().tagger
+    plain = Tagger(tagger.model, tagger.tokenizer, tagger.max_length)
+    assert tagger.temperature == TEMPERATURE
+    (ours,), (theirs,) = model.predict({"text": TEXT}), annotate(plain, [TEXT])
+    assert [(e["start"], e["end"], e["type"]) for e in ours["entities"]] == [
+        (e["start"], e["end"], e["type"]) for e in theirs
+    ]
+    assert all(cool["score"] < hot["score"] for cool, hot in zip(ours["entities"], theirs, strict=True))
 
 
 @pytest.mark.parametrize(

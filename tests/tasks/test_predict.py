@@ -9,7 +9,8 @@ import pytest
 
 from ner.errors import ModelError, NerError
 from ner.params import EncodingParams
-from ner.prediction import TEMPERATURE, Tagger, load_tokenizer
+from ner.prediction import Tagger, load_tokenizer
+from ner.probability import TEMPERATURE
 from tasks.io import read_params
 from tasks.predict import predict, predict_split
 from tasks.predictions import read_predictions, write_predictions

@@ -12,6 +12,7 @@ from ner.errors import GateFailed, ModelError, RegistryError
 from tasks import store
 from tasks.cli import run_stage
 from tasks.io import read_params
+from tasks.package import package
 from tasks.register import is_registered, main, register
 from tasks.registry import content_digest, find_version
 from tasks.reproduce import overrides, recipe
@@ -28,6 +29,7 @@ SCORES = {
     "words_without_prediction": 0,
     "per_type": {"LOC": ROW, "PER": ROW},
     "sentence": {"f1": 0.925},
+    "interval": {"f1": [0.9372, 0.9489]},
 }
 GATE = {
     "passed": True,
@@ -77,7 +79,9 @@ def template(tmp_path_factory, tiny_encoder) -> Path:
     model = AutoModelForTokenClassification.from_pretrained(tiny_encoder, num_labels=len(LABELS), **names)
     model.save_pretrained(root / "models" / "ner")
     AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(root / "models" / "ner")
-    reports = {"training": TRAINING, "gate": GATE, "metrics": {"validation": SCORES, "test": SCORES}}
+    metrics = {"mode": GATE["mode"], "temperature": 1.25, "fingerprint": MANIFEST["fingerprint"]}
+    metrics |= {"validation": SCORES, "test": SCORES}
+    reports = {"training": TRAINING, "gate": GATE, "metrics": metrics}
     for name, report in reports.items():
         write(root / "reports" / f"{name}.json", report)
     write(root / "data" / "prepared" / "manifest.json", MANIFEST)
@@ -85,6 +89,12 @@ def template(tmp_path_factory, tiny_encoder) -> Path:
     (root / "reports" / "data_docs").mkdir()
     (root / "reports" / "data_docs" / "index.html").write_text("<p>docs</p>")
     (root / "dvc.lock").write_text(LOCK)
+    (root / "reports" / "slices.csv").write_text("split,slice,value,f1\n")
+    (root / "reports" / "report.html").write_text("<p>report</p>")
+    for folder, file in (("figures", "f1.png"), ("predictions", "test.parquet")):
+        (root / "reports" / folder).mkdir()
+        (root / "reports" / folder / file).write_bytes(b"x")
+    package(root, "ner")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NER_HOME", str(root))
         patch.setenv("MLFLOW_TRACKING_URI", "")
@@ -134,11 +144,13 @@ def versions() -> list[int]:
 
 def test_a_version_has_its_alias_card_trace_and_run(look):
     done = json.loads((look / "reports" / "registration.json").read_text())
+    import mlflow
+
     client = store.client()
     version = client.get_model_version_by_alias("ner", "challenger")
     assert (done["model"], done["version"], done["alias"], done["registered"]) == ("ner", 1, "challenger", True)
     assert done["mlflow_run_id"] == version.run_id
-    assert "| validation | PER |" in version.description
+    assert version.description.startswith("This model is a fine-tuned version of tiny on the mini dataset.")
     expected = {
         "git_commit": "c" * 40,
         "git_dirty": "true",
@@ -146,8 +158,10 @@ def test_a_version_has_its_alias_card_trace_and_run(look):
         "flow_run_id": "flow-1",
         "dvc_lock.models/ner": "f00.dir",
         "validation_f1": "0.9450",
-        "gate": "passed: F1 0.945 is enough",
-        "content": content_digest(look / "models" / "ner"),
+        "validation_f1_interval": "0.9372 to 0.9489",
+        "temperature": "1.2500",
+        "gate": "passed, 1 of 1 rules: F1 0.945 is enough",
+        "content": content_digest(look / "models" / "release"),
     }
     assert {name: version.tags.get(name) for name in expected} == expected
     assert "dvc_lock.reports/card.md" not in version.tags
@@ -156,7 +170,12 @@ def test_a_version_has_its_alias_card_trace_and_run(look):
     assert run.data.metrics["test_f1"] == 0.945
     assert run.info.end_time - run.info.start_time == 100_000
     logged = {file.path for file in client.list_artifacts(version.run_id, "reports")}
-    assert {"reports/card.md", "reports/gate.json", "reports/data_docs", "reports/history.csv"} <= logged
+    names = ("card.md", "gate.json", "data_docs", "history.csv", "slices.csv", "report.html")
+    assert {f"reports/{name}" for name in names} <= logged
+    assert {"figures", "predictions"} <= {file.path for file in client.list_artifacts(version.run_id)}
+    inside = mlflow.artifacts.list_artifacts(artifact_uri="models:/ner/1/artifacts/release")
+    assert {"README.md", "config.json", "model.safetensors"} <= {Path(file.path).name for file in inside}
+    assert "| Model version | ner 1 |" in re.sub(" {2,}", " ", (look / "reports" / "card.md").read_text())
     assert "champion" in client.get_registered_model("ner").description
     assert "champion" not in client.get_registered_model("ner").aliases
 
@@ -180,12 +199,24 @@ def test_other_weights_are_another_version_and_champion_stays_where_it_was(root)
 
     register(PARAMS, root)
     store.client().set_registered_model_alias("ner", "champion", "1")
-    weights = root / "models" / "ner" / "model.safetensors"
+    weights = root / "models" / "release" / "model.safetensors"
     tensors = load_file(weights)
     save_file({**tensors, "classifier.bias": tensors["classifier.bias"] + 1}, weights, metadata={"format": "pt"})
     assert register(PARAMS, root)["version"] == 2
     aliases = store.client().get_registered_model("ner").aliases
     assert {name: int(version) for name, version in aliases.items()} == {"champion": 1, "challenger": 2}
+
+
+def test_a_card_of_other_words_is_a_new_description_of_the_same_version(root):
+    register(PARAMS, root)
+    before = store.client().get_model_version("ner", "1").description
+    write(root / "reports" / "training.json", {**TRAINING, "git_commit": "d" * 40})
+    package(root, "ner")
+    done = register(PARAMS, root)
+    assert (versions(), done["registered"]) == ([1], False)
+    after = store.client().get_model_version("ner", "1").description
+    assert after != before and "d" * 40 in after
+    assert "d" * 40 in (root / "reports" / "card.md").read_text()
 
 
 @pytest.mark.parametrize("loss", ["version", "alias", "files"])
@@ -235,7 +266,7 @@ def test_a_failed_gate_registers_nothing(root):
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "optimizer.pt", "extra/state.pkl"])
 def test_files_that_may_run_code_are_refused(root, name):
-    path = root / "models" / "ner" / name
+    path = root / "models" / "release" / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"x")
     with pytest.raises(ModelError, match=f"{path.name}: only safetensors"):
@@ -292,5 +323,5 @@ def test_a_version_that_does_not_exist_is_one_sentence(look, reference, words):
 
 
 def test_only_parameters_that_differ_from_the_commit_become_overrides():
-    used = {"train.seed": 7, "train.epochs": 2, "gate.min_f1": 0.5}
+    used = {"train.seed": 7, "train.epochs": 2, "gate.min_f1": 0.5, "seeds.extra": [1], "prediction.batch_size": 8}
     assert overrides(used, {"train": {"seed": 42, "epochs": 2}}) == ["-S train.seed=7"]

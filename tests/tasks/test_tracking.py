@@ -243,9 +243,9 @@ def test_scores_are_logged_once_by_split_measure_and_type(home):
 
 def test_the_verdict_of_the_gate_is_on_the_run(home):
     run_id = sync(TRAINING, "ner")
-    assert try_log_gate(run_id, {"passed": False, "rules": [{"reason": "F1 is under 0.93"}]}, [])
+    assert try_log_gate(run_id, {"passed": False, "rules": [{"passed": False, "reason": "F1 is under 0.93"}]}, [])
     tags = client().get_run(run_id).data.tags
-    assert (tags["gate"], tags["gate_reasons"]) == ("failed", "F1 is under 0.93")
+    assert (tags["gate"], tags["gate_reasons"]) == ("failed", "failed, 1 of 1 rules: F1 is under 0.93")
 
 
 def test_evaluation_goes_on_without_a_run_or_without_a_server(home, monkeypatch, free_port, capsys):

@@ -1,0 +1,81 @@
+"""What a model card is made of, and the public card that it is set beside."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ner.card.text import get, plain
+
+SPLITS = ("validation", "test")
+MEASURES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
+Rows = Sequence[Mapping[str, str]]  # of a CSV file with a header
+
+# Quoted, not measured: the public card of this name (Transformers 4.12.5, Pytorch 1.8.0).
+PUBLIC_NAME = "distilbert-base-uncased-finetuned-ner"
+PUBLIC_CORPUS = "conll2003"
+PUBLIC_CARD = {"loss": 0.0617, "precision": 0.9262, "recall": 0.9380, "f1": 0.9321, "accuracy": 0.9840}
+PUBLIC_EPOCHS = (
+    {"epoch": 1, "validation_loss": 0.0727, "precision": 0.9175, "recall": 0.9199, "f1": 0.9187, "accuracy": 0.9808},
+    {"epoch": 2, "validation_loss": 0.0610, "precision": 0.9245, "recall": 0.9361, "f1": 0.9303, "accuracy": 0.9834},
+    {"epoch": 3, "validation_loss": 0.0617, "precision": 0.9262, "recall": 0.9380, "f1": 0.9321, "accuracy": 0.9840},
+)
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """Reports as they are. training, metrics, gate, validation, seeds: the JSON reports of those names; manifest: of
+    data/prepared. Everything with a default may be missing.
+
+    history, slices, thresholds, confusion: rows of those CSV files. label_issues: how many spans of each split look
+    wrongly annotated, or None where nobody looked. lock: md5 by output. content: digest of the packaged model.
+    registration: version, alias, mlflow_run_id, content, once the model is registered.
+    """
+
+    model: str
+    training: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    gate: Mapping[str, Any]
+    history: Rows = ()
+    slices: Rows = ()
+    thresholds: Rows = ()
+    confusion: Rows = ()
+    seeds: Mapping[str, Any] = field(default_factory=dict)
+    label_issues: Mapping[str, int] | None = None
+    validation: Mapping[str, Any] = field(default_factory=dict)
+    lock: Mapping[str, str] = field(default_factory=dict)
+    content: str | None = None
+    registration: Mapping[str, Any] = field(default_factory=dict)
+
+    def param(self, name: str) -> Any:
+        """A parameter of the training (`train.seed`), None where it is not recorded."""
+        return self.training.get("params", {}).get(name)
+
+    @property
+    def confidence(self) -> str:
+        """`95 %`, of every interval."""
+        return f"{100 * (get(self.metrics, 'bootstrap', 'confidence') or 0.95):g} %"
+
+    @property
+    def context(self) -> str | None:
+        """`document` or `sentence`: how sentences were given to the model in training."""
+        return self.metrics.get("context") or self.param("encoding.context")
+
+    @property
+    def is_public_corpus(self) -> bool:
+        """Whether the corpus is that of the public card, so that its numbers may stand beside ours."""
+        names = (self.manifest.get("source"), self.manifest.get("origin"))
+        return any(PUBLIC_CORPUS in re.sub(r"[^a-z0-9]", "", plain(name).lower()) for name in names)
+
+
+def known(facts: Mapping[str, Any], name: str) -> str:
+    """The value on one line, without its last full stop; `unknown` where there is none."""
+    return plain(facts.get(name)).rstrip(".") or "unknown"
+
+
+def short_name(name: str) -> str:
+    """Of a path its last part: where a folder lies on somebody's machine is not told. Hub ids stay whole."""
+    name = plain(name).rstrip("/\\")
+    is_path = name.startswith(("/", "\\", ".", "~", "local/")) or name.count("/") > 1 or ":" in name[:3]
+    return re.split(r"[/\\]", name)[-1] if is_path else name

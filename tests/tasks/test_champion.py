@@ -1,0 +1,302 @@
+"""The champion in a real MLflow on SQLite: found, compared on the same documents, and predicted again where need be."""
+
+import json
+import shutil
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ner.bootstrap import difference, draws
+from ner.errors import ModelError, RegistryError
+from ner.gate import judge
+from ner.prediction import Tagger, load_tokenizer
+from tasks import store
+from tasks.champion import (
+    against_champion,
+    compare,
+    describe,
+    find_champion,
+    predict_champion,
+    predictions_folder,
+    stored_predictions,
+)
+from tasks.gate import gate
+from tasks.io import read_params, write_json
+from tasks.predict import predict_split
+from tasks.predictions import Predictions, read_predictions, write_predictions
+from tasks.prepared import read_manifest, read_split
+from tasks.store import client, experiment_id, upload
+from tasks.train import new_model
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMS = read_params(ROOT / "params.yaml")
+LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+GOLD = [["B-PER", "I-PER", "O", "B-LOC"], ["B-LOC", "O", "O"], ["O", "B-PER"]]  # one document
+DOCUMENTS = 20
+FINGERPRINT = "ab" * 32
+METRICS = {
+    "mode": "seqeval default (conlleval)",
+    "fingerprint": FINGERPRINT,
+    "bootstrap": {"resamples": 500, "confidence": 0.9, "seed": 3},
+}
+
+
+def predictions(wrong_documents=(), labels=LABELS, fingerprint=FINGERPRINT, context="document") -> Predictions:
+    """A model that knows everything, but calls every person in some documents a place."""
+    gold = [tags for _ in range(DOCUMENTS) for tags in GOLD]
+    documents = [number for number in range(DOCUMENTS) for _ in GOLD]
+    said = [
+        [tag.replace("PER", "LOC") if document in wrong_documents else tag for tag in tags]
+        for tags, document in zip(gold, documents, strict=True)
+    ]
+    logits = np.eye(len(labels), dtype=np.float32)[[labels.index(tag) for tags in said for tag in tags]]
+    return Predictions(
+        document_ids=documents,
+        sentence_ids=list(range(len(gold))),
+        lines=list(range(len(gold))),
+        tokens=[[f"word{index}" for index, _ in enumerate(tags)] for tags in gold],
+        gold=gold,
+        logits_document=logits,
+        logits_alone=np.zeros_like(logits),
+        labels=labels,
+        context=context,
+        fingerprint=fingerprint,
+    )
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory) -> Path:
+    """An MLflow database without a run."""
+    folder = tmp_path_factory.mktemp("database")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NER_HOME", str(folder))
+        patch.setenv("MLFLOW_TRACKING_URI", "")
+        store.client().search_experiments()
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch, database) -> Path:
+    folder = shutil.copytree(database, tmp_path / "home")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("NER_HOME", str(folder))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    own(folder, predictions())
+    return folder
+
+
+def own(home: Path, ours: Predictions) -> None:
+    """This model's predictions, of both splits, and the scores that belong to them."""
+    (home / "reports" / "predictions").mkdir(parents=True, exist_ok=True)
+    for split in ("validation", "test"):
+        write_predictions(home / "reports" / "predictions" / f"{split}.parquet", ours)
+    write_json(home / "reports" / "metrics.json", METRICS)
+
+
+def crown(tmp_path: Path, theirs: Predictions | None, splits=("validation",), fingerprint=FINGERPRINT):
+    """A version with the alias champion, and its predictions in its run."""
+    mlflow = client()
+    run = mlflow.create_run(experiment_id(mlflow, "ner")).info.run_id
+    if not mlflow.search_registered_models():
+        mlflow.create_registered_model("ner")
+    version = mlflow.create_model_version("ner", source=f"runs:/{run}/model", run_id=run)
+    mlflow.set_registered_model_alias("ner", "champion", version.version)
+    for split in splits if theirs else ():
+        write_predictions(tmp_path / f"{split}.parquet", theirs)
+        upload(mlflow, run, [tmp_path / f"{split}.parquet"], predictions_folder(fingerprint))
+    return version
+
+
+def told(home: Path, metrics=METRICS):
+    return against_champion("ner", metrics, home / "reports")
+
+
+def verdict(champion, **changes):
+    """What the rule makes of it: passed, value, reason."""
+    judged = judge(METRICS, PARAMS.gate.model_copy(update=changes), champion)["rules"]
+    (rule,) = [rule for rule in judged if rule["rule"] == "no_worse_than_champion"]
+    return rule["passed"], rule["value"], rule["reason"]
+
+
+def test_the_paired_difference_is_the_one_that_counts_by_document_give():
+    worse = range(0, DOCUMENTS, 4)
+    overall, by_type = compare(predictions(worse), predictions(), METRICS["bootstrap"])
+    right, wrong = np.array([4, 4, 4]), np.array([2, 4, 4])  # correct, predicted, gold of a document
+    ours = np.array([wrong if number in worse else right for number in range(DOCUMENTS)])
+    drawn = draws(DOCUMENTS, 500, 3)
+    assert overall == difference(ours, np.tile(right, (DOCUMENTS, 1)), drawn, 0.9)
+    assert overall["difference"] == pytest.approx((80 - 10) / 80 - 1) and overall["interval"][1] < 0
+    assert by_type["PER"]["f1"] == pytest.approx(2 * 30 / (30 + 40))
+    assert by_type["LOC"]["f1"] == pytest.approx(2 * 40 / (50 + 40)) and by_type["LOC"]["other_f1"] == 1
+
+
+def test_labels_in_another_order_are_the_same_predictions(home, tmp_path):
+    crown(tmp_path, predictions(labels=LABELS[::-1]))
+    assert told(home).is_same
+
+
+def test_each_model_is_read_in_the_context_of_its_own_training(home, tmp_path):
+    theirs = predictions()
+    alone = replace(theirs, context="sentence", logits_alone=theirs.logits, logits_document=theirs.logits_alone)
+    crown(tmp_path, alone)
+    assert told(home).is_same
+
+
+def test_without_a_store_a_model_or_an_alias_there_is_no_champion_and_none_is_made(home, tmp_path, monkeypatch):
+    assert verdict(told(home))[:2] == (True, None)
+    client().create_registered_model("ner")
+    passed, _, reason = verdict(told(home))
+    assert passed and "no version of 'ner' has the alias 'champion'" in reason
+    monkeypatch.setenv("NER_HOME", str(tmp_path / "elsewhere"))
+    assert find_champion("ner") is None
+    assert not list((tmp_path / "elsewhere").rglob("*.db"))
+
+
+def test_a_loss_is_held_against_what_is_allowed(home, tmp_path):
+    crown(tmp_path, predictions())
+    own(home, predictions([0]))
+    low = told(home).difference["interval"][0]
+    assert low < 0
+    passed, value, reason = verdict(told(home), max_f1_loss_to_champion=0.2)
+    assert (passed, value) == (True, low) and "ner version 1" in reason and "90 % interval" in reason
+    assert not verdict(told(home), max_f1_loss_to_champion=0.01)[0]
+
+
+def test_a_gain_and_the_same_model_pass_where_no_loss_is_allowed(home, tmp_path):
+    crown(tmp_path, predictions(range(10)))
+    assert verdict(told(home), max_f1_loss_to_champion=0.0)[0]
+    own(home, predictions(range(10)))
+    passed, value, reason = verdict(told(home), max_f1_loss_to_champion=0.0)
+    assert (passed, value) == (True, 0.0) and "the same tags" in reason
+
+
+def test_the_report_of_the_gate_is_the_same_to_the_byte_each_time(home, tmp_path):
+    crown(tmp_path, predictions([3]))
+    params = PARAMS
+    first = gate(params, home / "reports")
+    written = (home / "reports" / "gate.json").read_bytes()
+    gate(params, home / "reports")
+    assert (home / "reports" / "gate.json").read_bytes() == written
+    assert json.loads(written) == first and "no_worse_than_champion" in [rule["rule"] for rule in first["rules"]]
+
+
+@pytest.mark.parametrize("stored", ["nothing", "other data", "other sentences", "rubbish"])
+def test_what_cannot_be_compared_fails_and_says_what_to_do(home, tmp_path, stored):
+    theirs = predictions()
+    if stored == "nothing":
+        crown(tmp_path, None)
+    elif stored == "other data":
+        crown(tmp_path, predictions(fingerprint="cd" * 32), fingerprint="cd" * 32)
+    elif stored == "other sentences":
+        crown(tmp_path, replace(theirs, tokens=[["other"] * len(tokens) for tokens in theirs.tokens]))
+    else:
+        version = crown(tmp_path, None)
+        (tmp_path / "validation.parquet").write_text("rubbish")
+        upload(client(), version.run_id, [tmp_path / "validation.parquet"], predictions_folder(FINGERPRINT))
+    passed, value, reason = verdict(told(home))
+    assert (passed, value) == (False, None)
+    assert "ner version 1" in reason
+    assert reason.endswith("run `python -m tasks.champion --predict`, then `dvc repro gate`")
+    assert str(tmp_path) not in reason
+
+
+def test_a_run_or_a_version_that_is_gone_fails_in_one_sentence(home, tmp_path):
+    version = crown(tmp_path, None)
+    mlflow = client()
+    other = mlflow.create_model_version("ner", source=(tmp_path / "weights").as_uri())
+    mlflow.set_registered_model_alias("ner", "champion", other.version)
+    passed, _, reason = verdict(told(home))
+    assert not passed and "ner version 2 was not registered by this pipeline" in reason and "\n" not in reason
+    mlflow.delete_model_version("ner", other.version)
+    assert version.version and find_champion("ner") is None
+
+
+def test_scores_of_other_predictions_fail(home, tmp_path):
+    crown(tmp_path, predictions())
+    passed, _, reason = verdict(told(home, {**METRICS, "fingerprint": "cd" * 32}))
+    assert not passed and "run `dvc repro evaluate`" in reason
+
+
+def test_a_server_that_is_down_fails_within_seconds(home, monkeypatch):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    started = time.monotonic()
+    passed, value, reason = verdict(told(home))
+    assert (passed, value) == (False, None) and f"MLflow at {address} cannot be reached" in reason
+    assert time.monotonic() - started < 10
+
+
+def test_the_command_shows_overall_and_by_type_and_says_what_is_not_stored(home, tmp_path):
+    assert describe("ner", METRICS, home / "reports").startswith("no version of 'ner'")
+    crown(tmp_path, predictions(range(5)))
+    shown = describe("ner", METRICS, home / "reports")
+    assert shown.startswith("This model against the champion, ner version 1, by F1; 90 % intervals")
+    lines = {line.split()[0]: line.split()[1:4] for line in shown.splitlines() if line}
+    assert lines["validation"] == ["1.0000", "0.8750", "+0.1250"] and {"LOC", "PER"} <= lines.keys()
+    assert "has no predictions for the test split" in shown
+    crown(tmp_path, predictions(), splits=("validation", "test"))
+    assert "\ntest" in describe("ner", METRICS, home / "reports")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, tiny_encoder, prepared) -> Path:
+    """An untrained model whose labels are those of our small corpus, in another order."""
+    folder = tmp_path_factory.mktemp("model") / "ner"
+    labels = read_manifest(prepared)["labels"]
+    encoding = PARAMS.encoding.model_copy(update={"max_length": 32})
+    new_model(tiny_encoder, labels[::-1], encoding).save_pretrained(folder)
+    load_tokenizer(tiny_encoder).save_pretrained(folder)
+    return folder
+
+
+def register(model: Path, context: str):
+    from tasks.registry import add_version
+
+    mlflow = client()
+    run = mlflow.create_run(experiment_id(mlflow, "ner")).info.run_id
+    mlflow.log_param(run, "encoding.context", context)
+    mlflow.set_terminated(run)
+    version = add_version("ner", run, model, "c0ffee")
+    mlflow.set_registered_model_alias("ner", "champion", version.version)
+    return version
+
+
+def test_the_champion_predicts_the_present_data_as_it_was_trained_and_can_then_be_compared(home, prepared, model):
+    version = register(model, context="sentence")
+    manifest = read_manifest(prepared)
+    tagger = Tagger.load(model)
+    for split in ("validation", "test"):
+        ours = predict_split(tagger, read_split(prepared, split), PARAMS, split, manifest["fingerprint"])
+        write_predictions(home / "reports" / "predictions" / f"{split}.parquet", ours)
+    metrics = {**METRICS, "fingerprint": manifest["fingerprint"]}
+    assert not verdict(told(home, metrics))[0]
+
+    assert predict_champion(PARAMS, prepared) == "ner version 1"
+    assert verdict(told(home, metrics))[1] is not None
+    ours = read_predictions(home / "reports" / "predictions", "test")
+    theirs = stored_predictions(version, ours, "test")
+    assert theirs.context == "sentence" and theirs.labels == manifest["labels"] == ours.labels[::-1]
+    assert theirs.gold == [[manifest["labels"][i] for i in ids] for ids in read_split(prepared, "test").tag_ids]
+    assert theirs.tags(theirs.logits_alone) == ours.tags(ours.logits_alone)
+    assert np.array_equal(theirs.logits_document, ours.logits_document[:, ::-1])
+
+
+def test_a_champion_of_other_tags_is_refused_in_one_sentence(home, prepared, model, tmp_path):
+    manifest = json.loads((prepared / "manifest.json").read_text())
+    copy = shutil.copytree(prepared, tmp_path / "prepared")
+    write_json(copy / "manifest.json", {**manifest, "labels": [*manifest["labels"], "B-DATE", "I-DATE"]})
+    register(model, context="document")
+    with pytest.raises(ModelError, match=r"ner version 1 was trained on the tags .*take the alias 'champion'") as error:
+        predict_champion(PARAMS, copy)
+    assert "\n" not in str(error.value)
+
+
+def test_without_a_champion_there_is_nothing_to_predict(home, prepared):
+    with pytest.raises(RegistryError, match="no version of 'ner' has the alias 'champion'"):
+        predict_champion(PARAMS, prepared)
