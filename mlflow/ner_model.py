@@ -3,7 +3,7 @@
     mlflow.pyfunc.load_model("models:/ner@champion").predict({"text": ["Marta Okafor joined Helvion Steel."]})
 
 Takes {"text": one text, or a list of texts} or a frame with the column `text`; answers a list of {"text", "entities"},
-where an entity has type, start, end (text[start:end]), text and score (mean probability of its tokens' tags).
+where an entity has type, start, end (text[start:end]), text and score (how probable it is, calibrated, 0 to 1).
 Artifacts: `model`, a folder that `save_pretrained` wrote. The modules of `ner` that it needs travel with it.
 """
 

@@ -1,6 +1,6 @@
 """Entities of a whole split as a table, which of them are right, and their counts by document: what all scores are of.
 
-    gold, found = entity_table(gold_tags), entity_table(predicted_tags, scores)
+    gold, found = entity_table(gold_tags), entity_table(predicted_tags, probabilities, labels)
     mark_correct(gold, found)
     counts = count(gold, found, unit_of_sentence, types)         # [units, types, (correct, predicted, gold)]
 
@@ -12,26 +12,26 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ner.probability import span_score
 from ner.tags import tags_to_spans
 
 KEY = ["sentence", "start", "end", "type"]
 CORRECT, PREDICTED, GOLD = 0, 1, 2  # the last axis of counts
 
 
-def entity_table(tags: Sequence[Sequence[str]], confidences: Sequence[np.ndarray] | None = None) -> pd.DataFrame:
+def entity_table(
+    tags: Sequence[Sequence[str]], probabilities: Sequence[np.ndarray] | None = None, labels: Sequence[str] = ()
+) -> pd.DataFrame:
     """A row an entity: sentence (its index), start, end (half-open, in tokens), type, and its score.
 
-    tags: of each sentence. confidences: the probability of each of them; the score of an entity is their mean, as in
-    ner.text.entities. Without confidences the score is NaN.
+    tags: the most probable ones of each sentence. probabilities: [n_tokens, n_labels] of each sentence, for the score
+    (ner.probability.span_score), which without them is NaN.
     """
     rows = [(i, *span) for i, sentence in enumerate(tags) for span in tags_to_spans(sentence)]
     table = pd.DataFrame(rows, columns=KEY).astype({"sentence": int, "start": int, "end": int, "type": object})
-    if confidences is None:
+    if probabilities is None:
         return table.assign(score=np.nan)
-    scores = [
-        float(np.mean(confidences[i][start:end]))
-        for i, start, end in table[["sentence", "start", "end"]].itertuples(index=False)
-    ]
+    scores = [span_score(probabilities[i], start, end, name, labels) for i, start, end, name in rows]
     return table.assign(score=np.array(scores, float))
 
 

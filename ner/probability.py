@@ -1,4 +1,6 @@
-"""Logits to probabilities, with a temperature; numpy alone, since it travels with the model."""
+"""Logits to probabilities, with a temperature, and these to the score of an entity; it travels with the model."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,3 +21,17 @@ def log_loss(logits: np.ndarray, gold: np.ndarray, temperature: float = 1.0) -> 
     peak = scaled.max(-1)
     total = peak + np.log(np.exp(scaled - peak[:, None]).sum(-1))
     return float((total - scaled[np.arange(len(gold)), gold]).mean())
+
+
+def span_score(probabilities: np.ndarray, start: int, end: int, entity_type: str, labels: Sequence[str]) -> float:
+    """How probable it is that all tags of an entity are right, and that it ends where it ends.
+
+    probabilities: [n_tokens, n_labels] of the sentence or paragraph; start, end: half-open, in tokens. The product of
+    the probabilities of its tags, and of the next token not going on with it. Of mean, least and product it was the
+    best on held-out entities by Brier score and log loss; the tags are taken as independent of each other.
+    """
+    score = float(probabilities[start:end].max(-1).prod())
+    inside = f"I-{entity_type}"
+    if end < len(probabilities) and inside in labels:
+        score *= 1 - float(probabilities[end, labels.index(inside)])
+    return score

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ner.probability import span_score
 from ner.tags import tags_to_spans
 
 # Whatever is no space, no punctuation and no symbol is part of a word: so combining marks of any script are.
@@ -110,14 +111,12 @@ def annotate(tagger: Probabilities, texts: Sequence[str], batch_size: int = 32) 
 def entities(text: str, tokens: Sequence[Token], probabilities: np.ndarray, labels: Sequence[str]) -> list[dict]:
     """The entities that the most probable tags of `tokens` say.
 
-    probabilities: [n_tokens, n_labels]. score: mean, over the entity's tokens, of the probability of the chosen tag.
+    probabilities: [n_tokens, n_labels]. score: ner.probability.span_score.
     """
     best = probabilities.argmax(-1)
     found = []
     for span in tags_to_spans([labels[tag] for tag in best]):
         start, end = tokens[span.start].start, tokens[span.end - 1].end
-        chosen = probabilities[range(span.start, span.end), best[span.start : span.end]]
-        found.append(
-            {"type": span.type, "start": start, "end": end, "text": text[start:end], "score": float(chosen.mean())}
-        )
+        score = span_score(probabilities, *span, labels)
+        found.append({"type": span.type, "start": start, "end": end, "text": text[start:end], "score": score})
     return found

@@ -85,11 +85,11 @@ def analyse(reports: Path) -> dict[str, Any]:
 def mistakes_table(predictions: Predictions, temperature: float) -> pd.DataFrame:
     """A row a mistake with the columns of SCHEMA: the most frequent first, of these the surest, then as they stand.
 
-    frequency: mistakes of the split that are the same in SAME. score: mean calibrated probability of the predicted
-    entity's tags; of a missed one, of the tags that the model chose on its words. line: of the mistake's first token.
+    frequency: mistakes of the split that are the same in SAME. score: that of the predicted entity; of a missed one,
+    the mean probability of the tags that the model chose on its words. line: of the mistake's first token.
     """
     confidences = predictions.by_sentence(predictions.probabilities(temperature).max(-1))
-    gold, found = entity_table(predictions.gold), entity_table(predictions.tags(predictions.logits), confidences)
+    gold, found = entity_table(predictions.gold), predictions.entities(temperature)
     mark_correct(gold, found)
     table = mistakes(gold, found)
     sentences = table["sentence"].to_list()

@@ -90,9 +90,7 @@ def score_split(
 ) -> tuple[dict[str, Any], Tables, list[dict[str, Any]]]:
     """The block of metrics.json of one split, its tables by name of their file, and where the ways of scoring part."""
     tags = predictions.tags(predictions.logits)
-    probabilities = predictions.probabilities(temperature)
-    gold, found = entity_table(predictions.gold), scored_entities(predictions, tags, probabilities)
-    plain = scored_entities(predictions, tags, predictions.probabilities(1.0))
+    gold, found = entity_table(predictions.gold), predictions.entities(temperature)
     mark_correct(gold, found)
     units, unit = unit_numbers(predictions.document_ids)
     drawn = draws(int(units.max(initial=-1)) + 1, params.resamples, params.seed)
@@ -103,7 +101,7 @@ def score_split(
     wrong = mistakes(gold, found)
     curves = {
         "fitted": reliability(found["score"], found["correct"]),
-        "none": reliability(plain["score"], found["correct"]),
+        "none": reliability(predictions.entities(1.0)["score"], found["correct"]),
     }
     scores, differing = context_scores(predictions, tags)
     for index, name in enumerate(types):
@@ -135,11 +133,6 @@ def score_split(
         "mistakes": {name: int((wrong["category"] == name).sum()) for name in CATEGORIES},
     }
     return scores, tables, differing
-
-
-def scored_entities(predictions: Predictions, tags: list[list[str]], probabilities: np.ndarray) -> pd.DataFrame:
-    """The predicted entities, each with the mean probability of its tags."""
-    return entity_table(tags, predictions.by_sentence(probabilities.max(-1)))
 
 
 def context_scores(predictions: Predictions, tags: list[list[str]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:

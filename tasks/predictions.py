@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ner.entities import entity_table
 from ner.errors import NerError
 from ner.probability import softmax
 
@@ -63,6 +65,11 @@ class Predictions:
     def probabilities(self, temperature: float) -> np.ndarray:
         """Calibrated probabilities of `logits`, float32 [n_tokens, n_labels]."""
         return softmax(self.logits, temperature)
+
+    def entities(self, temperature: float) -> pd.DataFrame:
+        """The predicted entities with their scores (ner.entities.entity_table)."""
+        probabilities = self.by_sentence(self.probabilities(temperature))
+        return entity_table(self.tags(self.logits), probabilities, self.labels)
 
     def by_sentence(self, rows: np.ndarray) -> list[np.ndarray]:
         """Cut an array with a row a token into one a sentence."""

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ner.calibration import expected_calibration_error, fit_temperature, reliability
-from ner.probability import log_loss, softmax
+from ner.probability import log_loss, softmax, span_score
 
 
 def sampled(temperature, n=4000, seed=0):
@@ -58,3 +58,11 @@ def test_a_score_of_one_is_in_the_last_bin_and_nothing_has_no_error():
     assert reliability(np.array([1.0]), np.array([True]))["high"].tolist() == [1.0]
     empty = reliability(np.array([]), np.array([]))
     assert isinstance(empty, pd.DataFrame) and expected_calibration_error(empty) is None
+
+
+def test_an_entity_is_as_probable_as_all_its_tags_and_its_end():
+    labels = ["O", "B-PER", "I-PER"]
+    rows = np.array([[0.1, 0.9, 0.0], [0.2, 0.0, 0.8], [0.7, 0.0, 0.3], [1.0, 0.0, 0.0]])
+    assert span_score(rows, 0, 2, "PER", labels) == pytest.approx(0.9 * 0.8 * 0.7)
+    assert span_score(rows[:2], 0, 2, "PER", labels) == pytest.approx(0.9 * 0.8)  # the text ends with it
+    assert span_score(rows, 0, 1, "LOC", labels) == pytest.approx(0.9)  # no tag goes on with a LOC

@@ -11,7 +11,7 @@ from ner.scoring import score
 
 
 def tables(gold, predicted):
-    ours, theirs = entity_table(gold), entity_table(predicted, [np.full(len(tags), 0.5) for tags in predicted])
+    ours, theirs = entity_table(gold), entity_table(predicted, [np.full((len(tags), 1), 0.5) for tags in predicted])
     mark_correct(ours, theirs)
     return ours, theirs
 

@@ -93,10 +93,10 @@ def test_an_entity_is_not_cut_where_a_sentence_end_was_guessed():
     assert found["text"] == "X ! Y"
 
 
-def test_the_score_is_the_mean_of_the_chosen_tags_probabilities():
+def test_the_score_is_that_of_evaluation():
     probabilities = np.array([[0.1, 0.0, 0.0, 0.9, 0.0], [0.3, 0.0, 0.0, 0.0, 0.7]], dtype=np.float32)
     (found,) = entities("Anna Berg", tokenize("Anna Berg"), probabilities, LABELS)
-    assert found["score"] == pytest.approx(0.8)
+    assert found["score"] == pytest.approx(0.9 * 0.7)
     assert (found["type"], found["start"], found["end"]) == ("PER", 0, 9)
 
 
