@@ -86,6 +86,14 @@ def test_the_results_in_the_readme_are_those_of_the_committed_reports():
         for name, scores in ((split, metrics[split]), (f"{split}, each sentence alone", metrics[split]["sentence"])):
             numbers = " | ".join(f"{scores[measure]:.4f}" for measure in ("precision", "recall", "f1", "accuracy"))
             assert f"| {name} | {numbers} |" in README
+        by_type = " | ".join(
+            f"{row['f1']:.4f} ({low:.4f}–{high:.4f})"
+            for row, (low, high) in [
+                (metrics[split], metrics[split]["interval"]["f1"]),
+                *((row, row["interval"]) for row in metrics[split]["per_type"].values()),
+            ]
+        )
+        assert f"| {split} | {by_type} |" in README
 
 
 def test_the_committed_reports_are_those_that_the_lock_file_names():
