@@ -3,16 +3,22 @@
 A stage of yours gets one by a function here, named in ARTIFACTS with the report that it reads.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
 from flows.record import DATA_DOCS, GATE, METRICS, REGISTRATION, REPORT, TRAINING, VALIDATION, Record
 from ner.gate import headline
 
 SPLITS = ("validation", "test")
 MEASURES = ("precision", "recall", "f1", "accuracy")
+FIGURES = {
+    "types": "F1 by entity type, with intervals",
+    "mistakes": "What is wrong with the wrong entities",
+    "training": "Loss, and validation after each epoch",
+}
 
 
 def publish(record: Record) -> None:
@@ -20,6 +26,8 @@ def publish(record: Record) -> None:
     for path, create in ARTIFACTS.items():
         if report := record.read(path):
             create(report, record)
+    for name, url in figure_urls(record).items():
+        create_image_artifact(url, key=f"figure-{name}", description=FIGURES[name])
     create_markdown_artifact(links(record), key="results", description="Where the results are")
 
 
@@ -81,6 +89,15 @@ def links(record: Record) -> str:
     if record.sentence:
         lines.append(f"- Failed: {record.sentence}")
     return "\n".join(lines)
+
+
+def figure_urls(record: Record) -> dict[str, str]:
+    """The address of each of FIGURES on the MLflow server; empty without a server, or where the run made no figures."""
+    server = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
+    run_id = (record.read(REGISTRATION) or record.read(TRAINING)).get("mlflow_run_id")
+    if not (server.startswith("http") and "@" not in server and run_id and record.report(REPORT)):
+        return {}
+    return {name: f"{server}/get-artifact?path=figures/{name}.png&run_uuid={run_id}" for name in FIGURES}
 
 
 def score_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
