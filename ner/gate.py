@@ -141,12 +141,17 @@ RULES: dict[str, Callable[[dict[str, Any], GateParams, Champion], Iterator[Verdi
 
 
 def judge(metrics: dict[str, Any], params: GateParams, champion: Champion) -> dict[str, Any]:
-    """Apply every rule. Returns what gate.json holds: passed, split, mode, and each rule with its reason."""
+    """Apply every rule.
+
+    Returns what gate.json holds: passed, split, mode, the champion that was compared with (None: there was none), and
+    each rule with its reason.
+    """
     verdicts = [verdict for rule in RULES.values() for verdict in rule(metrics, params, champion)]
     return {
         "passed": all(verdict.passed for verdict in verdicts),
         "split": SPLIT,
         "mode": metrics["mode"],
+        "champion": champion.name or None,
         "rules": [asdict(verdict) for verdict in verdicts],
     }
 

@@ -51,7 +51,7 @@ def read_prepared(folder: Path, manifest: dict[str, Any]) -> dict[str, Prepared]
             splits[split] = Prepared(pq.read_table(path, columns=COLUMNS), about, sha256_file(path))
         except (OSError, pa.ArrowException) as error:
             reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
-            raise NerError(f"{path} {reason}: run `dvc repro ingest --force`, which makes it again.") from None
+            raise NerError(f"{path} {reason}: run `dvc repro ingest`, which makes it again.") from None
     return splits
 
 

@@ -68,9 +68,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{folder / 'config.json'} cannot be read ({error}): run `dvc repro train --force`.") from None
+        raise ModelError(
+            f"{folder / 'config.json'} cannot be read ({error}): run `dvc repro`, which makes it again."
+        ) from None
     if not isinstance(config, dict):
-        raise ModelError(f"{folder / 'config.json'} holds no configuration: run `dvc repro train --force`.")
+        raise ModelError(f"{folder / 'config.json'} holds no configuration: run `dvc repro`, which makes it again.")
     return config
 
 

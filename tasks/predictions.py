@@ -19,7 +19,7 @@ from ner.entities import entity_table
 from ner.errors import NerError
 from ner.probability import softmax
 
-AGAIN = "run `dvc repro predict --force`, which makes it again"
+AGAIN = "run `dvc repro predict`, which makes it again"
 
 
 @dataclass(frozen=True)

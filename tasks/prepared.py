@@ -16,7 +16,7 @@ from ner.errors import NerError
 from tasks.io import sha256_file
 
 MANIFEST = "manifest.json"
-AGAIN = "run `dvc repro ingest --force`, which makes it again"
+AGAIN = "run `dvc repro ingest`, which makes it again"
 
 
 class Split(NamedTuple):

@@ -19,8 +19,10 @@ from typing import Any
 
 from ner.card import CardFacts, render, summary
 from ner.card.text import between
+from ner.errors import GateFailed
 from ner.gate import summary as gate_summary
 from ner.params import Params
+from tasks.champion import find_champion, shown
 from tasks.cli import run_stage
 from tasks.io import read_json, read_params, write_json, write_text
 from tasks.package import RELEASE, passed_gate, read_facts
@@ -65,6 +67,8 @@ def register(params: Params, root: Path) -> dict[str, Any]:
         content = content_digest(folder)
         version = find_version(params.registry.model, content)
         is_new = version is None
+        if is_new:
+            check_champion(params.registry.model, gate)
         version = version or add_version(params.registry.model, run_id, folder, content)
         registration = about(params, version, content, facts.training, is_new)
         facts = CardFacts(**{**vars(facts), "registration": registration})
@@ -76,6 +80,17 @@ def register(params: Params, root: Path) -> dict[str, Any]:
         client().set_registered_model_alias(params.registry.model, ALIAS, version.version)
     write_registration(root, registration)
     return {**registration, "registered": is_new}
+
+
+def check_champion(model: str, gate: Mapping[str, Any]) -> None:
+    """Raise GateFailed where the champion is no longer the one that the gate compared this model with."""
+    champion = find_champion(model)
+    now = None if champion is None else shown(champion)
+    if now != gate.get("champion"):
+        raise GateFailed(
+            f"the gate compared this model with {gate.get('champion') or 'no champion'}, and the champion is "
+            f"{now or 'no version'} now: run `dvc repro --force --single-item gate`, then the same command again."
+        )
 
 
 def is_registered(root: Path = Path()) -> bool:

@@ -192,7 +192,7 @@ def test_missing_and_tampered_outputs_say_what_to_run(files, tmp_path):
     with pytest.raises(NerError, match="another sha256"):
         read_split(folder, "test")
     (folder / "test.parquet").write_bytes(b"PAR1")
-    with pytest.raises(NerError, match=r"test\.parquet cannot be read.*dvc repro ingest --force"):
+    with pytest.raises(NerError, match=r"test\.parquet cannot be read.*dvc repro ingest"):
         read_sentences(folder, "test")
     (folder / "test.parquet").unlink()
     with pytest.raises(NerError, match=r"test\.parquet is missing"):

@@ -202,6 +202,7 @@ def test_other_weights_are_another_version_and_champion_stays_where_it_was(root)
     weights = root / "models" / "release" / "model.safetensors"
     tensors = load_file(weights)
     save_file({**tensors, "classifier.bias": tensors["classifier.bias"] + 1}, weights, metadata={"format": "pt"})
+    write(root / "reports" / "gate.json", {**GATE, "champion": "ner version 1"})
     assert register(PARAMS, root)["version"] == 2
     aliases = store.client().get_registered_model("ner").aliases
     assert {name: int(version) for name, version in aliases.items()} == {"champion": 1, "challenger": 2}
@@ -325,3 +326,15 @@ def test_a_version_that_does_not_exist_is_one_sentence(look, reference, words):
 def test_only_parameters_that_differ_from_the_commit_become_overrides():
     used = {"train.seed": 7, "train.epochs": 2, "gate.min_f1": 0.5, "seeds.extra": [1], "prediction.batch_size": 8}
     assert overrides(used, {"train": {"seed": 42, "epochs": 2}}) == ["-S train.seed=7"]
+
+
+def test_a_new_version_is_not_registered_past_a_champion_that_the_gate_never_saw(root):
+    register(PARAMS, root)
+    store.client().set_registered_model_alias("ner", "champion", "1")
+    assert register(PARAMS, root)["version"] == 1  # the same content again: nothing new comes in
+    config = root / "models" / "release" / "config.json"
+    config.write_text(config.read_text().replace("1.25", "1.5"))
+    with pytest.raises(GateFailed, match="compared this model with no champion, and the champion is ner version 1 now"):
+        register(PARAMS, root)
+    write(root / "reports" / "gate.json", {**GATE, "champion": "ner version 1"})
+    assert register(PARAMS, root)["version"] == 2

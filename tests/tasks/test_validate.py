@@ -222,7 +222,7 @@ def test_a_cut_parquet_file_is_an_error_that_says_how_to_make_it_again(broken):
     stage = broken()
     path = stage.prepared / "test.parquet"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(NerError, match=r"test\.parquet cannot be read.*dvc repro ingest --force"):
+    with pytest.raises(NerError, match=r"test\.parquet cannot be read.*dvc repro ingest"):
         stage.run()
 
 
