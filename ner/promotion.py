@@ -1,4 +1,4 @@
-"""Promotions: what a version must show once it is champion, the history of who was champion, and which one to go back to.
+"""Promotions: what a version must show once it is champion, who was champion when, and which one to go back to.
 
 A promotion is a person setting the alias `champion`; everything here follows from where that alias points and from the
 entries of the history, which are only ever added. An entry is a tag of the registered model, `promotion.0007.3fa9c1d2`:

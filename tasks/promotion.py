@@ -57,6 +57,7 @@ from tasks.registry import CARD, ROOT, check_model_files, has_files, resolve, us
 from tasks.store import client, exists, patience, registry_errors
 
 CHECKS_FAILED = 6  # exit status
+CHECKS = ("gate", "files", "loads", "predictions")
 ANSWER, ANSWER_WITHIN_S = ROOT / "mlflow" / "answer.py", 600
 SPLIT = "validation"
 CODE, MODEL_CODE = "code/ner", "ner_model.py"
@@ -147,9 +148,10 @@ def check_version(version: Any, say: Callable[[str], None] = lambda line: print(
             say(f"{shown(version)}: fetching its files")
             sound = add(_check("files", version, lambda: check_files(version, folder)))
         if not sound:
-            for name in ("loads", "predictions"):
-                add(Check(name, None, f"not run, since the check {checks[-1].name!r} failed"))
-            return tuple(checks[:2]) + tuple(checks[2:])
+            failed = checks[-1].name
+            for name in CHECKS[len(checks) :]:
+                add(Check(name, None, f"not run, since the check {failed!r} failed"))
+            return tuple(checks)
         stored = _check("predictions", version, lambda: golden.append(read_golden(version, Path(scratch))) or "")
         asked = golden[0] if golden else Golden([], None, [])
         say(f"{shown(version)}: loading it with the code that travels with it")
@@ -179,12 +181,10 @@ def check_files(version: Any, folder: Path) -> str:
     try:
         with patience(), registry_errors():
             uri = f"models:/{version.name}/{version.version}"
-            local = Path(download_artifacts(artifact_uri=uri, dst_path=str(_made(folder))))
+            folder.mkdir()
+            download_artifacts(artifact_uri=uri, dst_path=str(folder))
     except (FileNotFoundError, NotADirectoryError):
         raise NerError("its files are gone from the artifact store") from None
-    if local != folder:
-        local.rename(folder / "files") if local.parent != folder else None
-        raise NerError(f"MLflow put its files into {local.name}, not where they were asked for")
     found = version_digest(folder)
     if found != wanted:
         raise NerError(f"its files are not those that were registered: sha256 {found[:12]}…, registered {wanted[:12]}…")
@@ -213,7 +213,7 @@ def version_digest(folder: Path) -> str:
 
 
 def model_folder(folder: Path) -> Path:
-    """Where a downloaded version has its model. Raises NerError where MLmodel says anything but what `register` writes."""
+    """Where a downloaded version has its model. Raises NerError where MLmodel is not what `register` writes."""
     try:
         flavors = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["flavors"]
         conf = flavors["python_function"]
@@ -367,9 +367,7 @@ def report(path: Path | None, model: str, entry: Entry | None) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m tasks.promotion", description="The champion: check, record, go back."
-    )
+    parser = argparse.ArgumentParser(prog="python -m tasks.promotion", description="Who is champion, and who was.")
     choice = parser.add_mutually_exclusive_group(required=True)
     choice.add_argument("--history", action="store_true", help="print who was champion when, and why")
     choice.add_argument("--check", metavar="VERSION", help="run every check on a version, and record nothing")
@@ -405,11 +403,6 @@ def _check(name: str, version: Any, work: Callable[[], str]) -> Check:
             with registry_errors():
                 client().get_model_version(version.name, version.version)
         return Check(name, False, str(error).rstrip("."))
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 _VERDICT = {True: "passed", False: "FAILED", None: "–"}
