@@ -40,7 +40,7 @@ history: $(ENV)  ## who was champion when, which checks passed, who went back an
 	@python -m tasks.promotion --history
 
 rollback: $(ENV)  ## put the alias champion back on the last good version: make rollback REASON="why"
-	@python -m tasks.promotion --rollback "$$REASON"
+	@python -m tasks.promotion --rollback="$$REASON"
 
 test: $(ENV)  ## every test
 	@python -m pytest

@@ -38,7 +38,7 @@ def ner_promoted(on_failure: Literal["warn", "restore"] = "warn", again: bool = 
 @flow(name="ner-rollback")
 def ner_rollback(reason: str) -> State:
     """Put the alias `champion` back on the last good version of the history, and write the reason there."""
-    return promotion("--rollback", reason)
+    return promotion(f"--rollback={reason}")
 
 
 def promotion(*arguments: str) -> State:

@@ -161,7 +161,8 @@ def sentence(model: str, entry: Entry) -> str:
     if entry.kind == ROLLBACK:
         return f"{after} is champion again, after {before}: {entry.reason.rstrip('.')}."
     if entry.passed:
-        return f"{after} is champion, after {before}, and passed every check."
+        before = f", after {before}," if entry.before and entry.before != entry.after else ""
+        return f"{after} is champion{before} and passed every check."
     failed = "; ".join(f"{check.name}: {check.reason}" for check in entry.checks if check.passed is False)
     return f"{after} was made champion and failed its checks ({failed}); {entry.action}."
 
