@@ -220,7 +220,7 @@ def test_an_alias_that_was_removed_is_in_the_history(model):
 def test_without_a_store_or_a_model_there_is_nothing_to_record(home, monkeypatch):
     assert record("ner") is None and "empty" in history_table("ner")
     monkeypatch.setenv("NER_HOME", str(home / "elsewhere"))
-    assert record("ner") is None and not (home / "elsewhere").exists()
+    assert record("ner") is None and not list((home / "elsewhere").rglob("*.db"))
 
 
 def test_rollback_goes_back_one_good_version_with_the_reason(model):
