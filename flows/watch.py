@@ -9,6 +9,7 @@ idempotent, so that a restart here, or asking twice, adds nothing.
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -124,8 +125,9 @@ def problem(error: Exception) -> str:
 
 def main() -> None:
     """Look until a signal ends it."""
-    wait_until_healthy("the Prefect server", f"{os.environ['PREFECT_API_URL']}/health")
-    wait_until_healthy("the MLflow server", f"{os.environ['MLFLOW_TRACKING_URI']}/health")
+    with suppress(NerError):  # the worker ends `make up` for a server that does not come
+        wait_until_healthy("the Prefect server", f"{os.environ['PREFECT_API_URL']}/health")
+        wait_until_healthy("the MLflow server", f"{os.environ['MLFLOW_TRACKING_URI']}/health")
     watch = Watch(look, start, lambda line: print(line, flush=True))
     while True:
         watch.step(time.monotonic())
