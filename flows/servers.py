@@ -66,6 +66,7 @@ def commands(root: Path, ports: Ports) -> dict[str, str]:
     store = root / "mlflow" / "data"
     mlflow = [
         *("-m", "mlflow", "server", "--host", HOST, "--port", str(ports.mlflow), "--workers", "1"),
+        *("--uvicorn-opts", "--no-access-log"),  # the watch asks four times a minute
         # Clients on this machine write artifacts to this folder themselves, with and without the server.
         *("--no-serve-artifacts", "--default-artifact-root", (store / "artifacts").as_uri()),
         *("--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}"),
