@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env train quick card repro up test test-fast check clean
+.PHONY: help env train quick card repro up history rollback test test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -33,8 +33,14 @@ card: $(ENV)  ## the public card's own recipe: distilbert-base-uncased on single
 repro: $(ENV)  ## the same stages without Prefect: dvc repro
 	@dvc repro
 
-up: $(ENV)  ## Prefect server, MLflow server and a worker on this machine; deploys ner/train; Ctrl-C stops all
+up: $(ENV)  ## Prefect server, MLflow server, a worker and the watch of promotions here; deploys; Ctrl-C stops all
 	@python -m flows.up
+
+history: $(ENV)  ## who was champion when, which checks passed, who went back and why
+	@python -m tasks.promotion --history
+
+rollback: $(ENV)  ## put the alias champion back on the last good version: make rollback REASON="why"
+	@python -m tasks.promotion --rollback="$$REASON"
 
 test: $(ENV)  ## every test
 	@python -m pytest

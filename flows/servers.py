@@ -1,4 +1,4 @@
-"""What `make up` runs on this machine: the Prefect server, the MLflow server and a worker, all on loopback only."""
+"""What `make up` runs on this machine: the Prefect and MLflow servers, a worker, the watch; all on loopback only."""
 
 import os
 import shlex
@@ -66,6 +66,7 @@ def commands(root: Path, ports: Ports) -> dict[str, str]:
     store = root / "mlflow" / "data"
     mlflow = [
         *("-m", "mlflow", "server", "--host", HOST, "--port", str(ports.mlflow), "--workers", "1"),
+        *("--uvicorn-opts", "--no-access-log"),  # the watch asks four times a minute
         # Clients on this machine write artifacts to this folder themselves, with and without the server.
         *("--no-serve-artifacts", "--default-artifact-root", (store / "artifacts").as_uri()),
         *("--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}"),
@@ -74,12 +75,13 @@ def commands(root: Path, ports: Ports) -> dict[str, str]:
         "prefect": ["-m", "prefect", "server", "start", "--host", HOST, "--port", str(ports.prefect)],
         "mlflow": mlflow,
         "worker": ["-m", "flows.worker"],
+        "watch": ["-m", "flows.watch"],
     }
     return {name: "exec " + shlex.join([sys.executable, *line]) for name, line in lines.items()}
 
 
 def environment(root: Path, ports: Ports) -> dict[str, str]:
-    """What the three processes see, the worker's flow runs included."""
+    """What the four processes see, the worker's flow runs included."""
     return {
         **os.environ,
         **QUIET,

@@ -1,4 +1,4 @@
-"""The Prefect server, the MLflow server and a worker on this machine, under one log, until Ctrl-C.
+"""The Prefect server, the MLflow server, a worker and the watch of promotions here, under one log, until Ctrl-C.
 
 Run     python -m flows.up         (make up; other ports: NER_PREFECT_PORT=4201 NER_MLFLOW_PORT=5001 make up)
 Writes  .ner/up.log, and while it runs .ner/profiles.toml, through which `prefect` in this folder finds its server

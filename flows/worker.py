@@ -26,6 +26,7 @@ next, in another shell, from this folder and with its environment (. .venv/bin/a
   prefect deployment run ner/train --watch
   prefect deployment run ner/train --param 'train={{"epochs": 3}}' --watch
   make train
+promote by setting the alias champion in MLflow; it is checked and recorded within a minute
 Ctrl-C stops all."""
 
 

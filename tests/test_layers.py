@@ -11,7 +11,7 @@ MAY_NOT_IMPORT = {
     "tasks": {"flows", "prefect", "dvc"},
     "flows": {"mlflow", "torch", "transformers", "great_expectations"},
 }
-MLFLOW_ROOM = {"store.py", "tracking.py", "register.py", "registry.py", "reproduce.py", "champion.py"}
+MLFLOW_ROOM = {"champion.py", "promotion.py", "register.py", "registry.py", "reproduce.py", "store.py", "tracking.py"}
 
 
 def imports(path: Path) -> set[str]:
