@@ -32,7 +32,8 @@ def _facts(record: Record, root: Path) -> list[str]:
     facts: dict[str, str | None] = {}
     if gate:
         reasons = [rule["reason"] for rule in gate["rules"] if not rule["passed"]] or [gate["rules"][0]["reason"]]
-        facts["Gate"] = f"{headline(gate)}: {'; '.join(reasons)}"
+        verdict = headline(gate) if gate["passed"] else headline(gate).replace("failed", "FAILED", 1)
+        facts["Gate"] = f"{verdict}: {'; '.join(reasons)}"
     if registration:
         facts["Model"] = "{model} version {version}, alias {alias}".format_map(registration)
     facts["MLflow run"] = registration.get("mlflow_run_id") or training.get("mlflow_run_id")
