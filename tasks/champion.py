@@ -26,7 +26,7 @@ from tasks.cli import run_stage
 from tasks.io import read_json, read_params
 from tasks.predictions import Predictions, read_predictions, write_predictions
 from tasks.prepared import read_manifest, read_split
-from tasks.store import client, exists, patience, registry_errors, upload
+from tasks.store import client, exists, patience, predictions_folder, registry_errors, upload
 from tasks.tables import plain_table
 
 ALIAS = "champion"
@@ -193,11 +193,6 @@ def bootstrap_settings(metrics: Mapping[str, Any], ours: Predictions) -> Mapping
     if metrics.get("fingerprint") != ours.fingerprint or not metrics.get("bootstrap"):
         raise NerError("reports/metrics.json does not belong to reports/predictions: run `dvc repro evaluate`.")
     return metrics["bootstrap"]
-
-
-def predictions_folder(fingerprint: str) -> str:
-    """Where a run keeps its model's predictions for the data of that fingerprint."""
-    return f"predictions/{fingerprint[:16]}"
 
 
 def run_of(version: Any) -> str:

@@ -80,9 +80,10 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def sha256_folder(path: Path) -> str:
-    """Hex sha256 over the sorted relative names and contents of the files below `path`."""
+def sha256_folder(path: Path, without: str | None = None) -> str:
+    """Hex sha256 over the sorted relative names and contents of the files below `path`, all but the one `without`."""
     digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+    left_out = None if without is None else path / without
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and p != left_out):
         digest.update(f"{file.relative_to(path).as_posix()}\0{sha256_file(file)}\n".encode())
     return digest.hexdigest()

@@ -12,7 +12,6 @@ Nobody has to tell that they promote: where the alias is and where the history's
 
 import argparse
 import getpass
-import hashlib
 import json
 import os
 import subprocess
@@ -49,12 +48,12 @@ from ner.promotion import (
     to_tag,
     with_table,
 )
-from tasks.champion import ALIAS, find_champion, no_champion, predictions_folder, run_of, shown
+from tasks.champion import ALIAS, find_champion, no_champion, run_of, shown
 from tasks.cli import run_stage
-from tasks.io import read_params, sha256_file, write_json
+from tasks.io import read_params, write_json
 from tasks.predictions import read_predictions
-from tasks.registry import CARD, ROOT, check_model_files, has_files, resolve, use_this_store
-from tasks.store import client, exists, patience, registry_errors
+from tasks.registry import ROOT, check_model_files, content_digest, has_files, resolve, use_this_store
+from tasks.store import client, exists, patience, predictions_folder, registry_errors
 
 CHECKS_FAILED = 6  # exit status
 CHECKS = ("gate", "files", "loads", "predictions")
@@ -202,13 +201,7 @@ def version_digest(folder: Path) -> str:
     if stray:
         raise NerError(f"{stray[0].relative_to(folder).as_posix()} lies among its files and is not of the pipeline")
     check_model_files(model)
-    files = hashlib.sha256()
-    for file in sorted(path for path in model.rglob("*") if path.is_file() and path != model / CARD):
-        files.update(f"{file.relative_to(model).as_posix()}\0{sha256_file(file)}\n".encode())
-    digest = hashlib.sha256(files.hexdigest().encode())
-    for path in code:
-        digest.update(f"{path.name}\0{sha256_file(path)}\n".encode())
-    return digest.hexdigest()
+    return content_digest(model, code)
 
 
 def model_folder(folder: Path) -> Path:

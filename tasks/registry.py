@@ -8,18 +8,19 @@ import hashlib
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ner.errors import ModelError, RegistryError
-from tasks.io import sha256_file
+from tasks.io import sha256_file, sha256_folder
 from tasks.provenance import package_versions
 from tasks.store import client, patience, registry_errors, tracking_uri
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ROOT / "mlflow" / "ner_model.py"
 SERVING = ("__init__", "encoding", "errors", "prediction", "probability", "tags", "text")  # of ner, that travel
+CODE_FILES = (CODE, *(ROOT / "ner" / f"{name}.py" for name in SERVING))
 PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
 UNSAFE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack")  # may run code when loaded
 ALIAS = "challenger"
@@ -38,13 +39,10 @@ def check_model_files(folder: Path) -> None:
         )
 
 
-def content_digest(folder: Path) -> str:
+def content_digest(folder: Path, code: Sequence[Path] = CODE_FILES) -> str:
     """Hex sha256 of what a version is: the files of the model but for its card, and the code that answers with it."""
-    files = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / CARD):
-        files.update(f"{file.relative_to(folder).as_posix()}\0{sha256_file(file)}\n".encode())
-    digest = hashlib.sha256(files.hexdigest().encode())
-    for path in (CODE, *(ROOT / "ner" / f"{name}.py" for name in SERVING)):
+    digest = hashlib.sha256(sha256_folder(folder, without=CARD).encode())
+    for path in code:
         digest.update(f"{path.name}\0{sha256_file(path)}\n".encode())
     return digest.hexdigest()
 

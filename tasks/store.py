@@ -152,6 +152,11 @@ def dataset_inputs(manifest: Mapping[str, Any]) -> list[Any]:
     return inputs
 
 
+def predictions_folder(fingerprint: str) -> str:
+    """Where a run keeps its model's predictions for the data of that fingerprint, so that a later gate finds them."""
+    return f"predictions/{fingerprint[:16]}"
+
+
 def log_params(store: Any, run_id: str, params: Mapping[str, Any]) -> None:
     """Log parameters in as many calls as MLflow wants."""
     from mlflow.entities import Param

@@ -25,6 +25,7 @@ from tasks.store import (
     experiment_id,
     log_params,
     patience,
+    predictions_folder,
     registry_errors,
     source_tags,
     upload,
@@ -196,8 +197,8 @@ def try_log_gate(run_id: str | None, gate: Mapping[str, Any], files: Sequence[Pa
 def log_analysis(run_id: str, reports: Path) -> None:
     """Log what stage `analyse` wrote: figures, the page, the mistakes as tables that MLflow shows, and the predictions.
 
-    reports: the folder. The predictions lie in predictions/<first 16 of the data fingerprint>, where a later gate finds
-    those of a champion. Doing it again replaces what is there. Raises RegistryError.
+    reports: the folder. The predictions lie where a later gate finds those of a champion. Doing it again replaces what
+    is there. Raises RegistryError.
     """
     with registry_errors():
         store = client()
@@ -206,7 +207,7 @@ def log_analysis(run_id: str, reports: Path) -> None:
             store.log_artifacts(run_id, str(reports / "figures"), "figures")
             upload(store, run_id, [reports / "report.html"])
             fingerprint = read_json(reports / "metrics.json")["fingerprint"]
-            store.log_artifacts(run_id, str(reports / "predictions"), f"predictions/{fingerprint[:16]}")
+            store.log_artifacts(run_id, str(reports / "predictions"), predictions_folder(fingerprint))
             for path in sorted((reports / "mistakes").glob("*.parquet")):
                 _log_table(store, run_id, path, f"mistakes/{path.stem}.json")
 
