@@ -1,10 +1,14 @@
-"""The model as MLflow serves it: text in, entities out. MLflow loads this file by its path ("models from code").
+"""The model as MLflow serves it: text or tokens in, entities out. MLflow loads this file by its path.
 
     mlflow.pyfunc.load_model("models:/ner@champion").predict({"text": ["Marta Okafor joined Helvion Steel."]})
+    mlflow.pyfunc.load_model("models:/ner@champion").predict([{"tokens": ["Marta", "Okafor", "joined"]}])
 
-Takes {"text": one text, or a list of texts} or a frame with the column `text`; answers a list of {"text", "entities"},
-where an entity has type, start, end (text[start:end]), text and score (how probable it is, calibrated, 0 to 1).
-Artifacts: `model`, a folder that `save_pretrained` wrote. The modules of `ner` that it needs travel with it.
+Takes rows that all have `text`, or all have `tokens` (a list of strings), or {"text": one text, or a list of texts};
+with the parameter `min_score`, entities under it are left out. Answers a list of {"text", "entities"}, where an entity
+has type, start, end (text[start:end]), text and score (how probable it is, calibrated, 0 to 1); of tokens, `text` is
+these with a space between, and an entity has token_start and token_end too.
+Artifacts: `model`, a folder that `save_pretrained` or stage `export` wrote. The modules of `ner` that it needs travel
+with it.
 """
 
 from typing import Any
@@ -13,10 +17,15 @@ import mlflow
 import numpy as np
 import pandas as pd
 import torch
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
+from ner.errors import InputError
 from ner.prediction import Tagger
 from ner.text import annotate
+
+COLUMNS = ("text", "tokens")
 
 
 class NerModel(PythonModel):
@@ -26,17 +35,38 @@ class NerModel(PythonModel):
         self.tagger = Tagger.load(context.artifacts["model"], device="cuda" if torch.cuda.is_available() else "cpu")
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> list[dict[str, Any]]:
-        texts = column(model_input)
-        wrong = [type(text).__name__ for text in texts if not isinstance(text, str)]
-        if wrong:
-            raise TypeError(f"every text must be a string, got {wrong[0]}")
-        found = annotate(self.tagger, texts)
+        try:
+            inputs = read(model_input)
+            found = annotate(self.tagger, inputs, min_score=(params or {}).get("min_score", 0.0))
+        except InputError as error:
+            raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
+        texts = [one if isinstance(one, str) else " ".join(one) for one in inputs]
         return [{"text": text, "entities": entities} for text, entities in zip(texts, found, strict=True)]
 
 
-def column(frame: pd.DataFrame) -> list[Any]:
-    """The texts of a frame, whose cells may be lists of texts: {"text": [...]} comes as one row."""
-    return [text for cell in frame["text"] for text in (list(cell) if isinstance(cell, list | np.ndarray) else [cell])]
+def read(frame: pd.DataFrame) -> list[str | list[str]]:
+    """The inputs of a frame. A row has a text or tokens; a cell of `text` may hold a list of texts, as {"text": [...]}
+    comes as one row. Raises InputError."""
+    if not any(name in frame for name in COLUMNS):
+        raise InputError("need a column `text` (strings) or `tokens` (lists of strings), got neither.")
+    inputs: list[str | list[str]] = []
+    for index, row in enumerate(frame.to_dict("records")):
+        given = {name: plain(row[name]) for name in COLUMNS if name in row and is_given(row[name])}
+        if len(given) != 1:
+            what = "both" if given else "neither"
+            raise InputError(f"row {index}: need either `text` or `tokens`, got {what}.")
+        inputs += given["text"] if isinstance(given.get("text"), list) else given.values()
+    return inputs
+
+
+def plain(cell: Any) -> Any:
+    """A cell as Python has it."""
+    return cell.tolist() if isinstance(cell, np.ndarray) else cell
+
+
+def is_given(cell: Any) -> bool:
+    """Whether a row has this cell: a frame of rows with other columns has None or NaN there."""
+    return cell is not None and not (isinstance(cell, float) and np.isnan(cell))
 
 
 mlflow.models.set_model(NerModel())

@@ -6,6 +6,7 @@ NerError
 ├── SourceError      a download, a checksum or a file that is not what the catalogue says
 ├── CorpusError      annotated text that cannot be read: file, line, what was found
 │   └── TagError     a tag, or a sequence of tags, that the scheme does not allow
+├── InputError       what is to be annotated is neither a text nor tokens
 ├── ModelError       a model folder or checkpoint that cannot be used
 ├── BusyError        another run, or another program, holds what is needed (a lock, a port)
 ├── RegistryError    MLflow cannot be reached, or refuses
@@ -38,6 +39,10 @@ class CorpusError(NerError):
 
 class TagError(CorpusError):
     """A tag that is no IOB2 tag, or that continues no entity."""
+
+
+class InputError(NerError):
+    """A text, or tokens, that cannot be annotated: not what the prediction core takes."""
 
 
 class ModelError(NerError):

@@ -65,7 +65,8 @@ class TrainParams(Block):
 
 
 class PredictionParams(Block):
-    batch_size: Positive
+    batch_subwords: Literal["auto"] | Positive
+    overlap: Annotated[int, Field(ge=0)]
 
 
 class EvaluationParams(Block):

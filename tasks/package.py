@@ -2,8 +2,8 @@
 
 Run     python -m tasks.package
 Reads   models/ner, data/prepared/manifest.json, reports/{gate,metrics,training,validation,seeds}.json,
-        reports/{history,slices,thresholds,confusion,label_issues}.csv, dvc.lock, params.yaml [registry]
-Writes  models/release: the files of models/ner, its config.json with `ner_temperature`, and README.md, the model card
+        reports/{history,slices,thresholds,confusion,label_issues}.csv, dvc.lock, params.yaml
+Writes  models/release: the files of models/ner, its config.json with how it is to be read, and README.md, the card
 
 Anybody's `transformers.pipeline("token-classification", model="models/release")` loads it; no torch is loaded here.
 """
@@ -20,6 +20,7 @@ from ner.card import CardFacts, render
 from ner.errors import GateFailed, ModelError
 from ner.gate import failure
 from ner.probability import TEMPERATURE
+from ner.windows import OVERLAP
 from tasks.cli import run_stage
 from tasks.io import read_json, read_params, replacing_folder, write_json, write_text
 from tasks.provenance import lock_hashes
@@ -29,11 +30,11 @@ MODEL, RELEASE = Path("models/ner"), Path("models/release")
 INPUTS = ("data/prepared", "models/base", "models/ner", "reports/predictions", "reports/metrics.json")
 
 
-def package(root: Path, model: str) -> str:
+def package(root: Path, model: str, overlap: int = 0) -> str:
     """Write models/release of the checkout `root`, whole or not at all; returns its content digest.
 
-    model: the name on the card. Raises GateFailed where the gate has not passed, and ModelError for a model folder that
-    is missing, incomplete or unsafe.
+    model: the name on the card. overlap: in subwords, of the windows that were evaluated. Raises GateFailed where the
+    gate has not passed, and ModelError for a model folder that is missing, incomplete or unsafe.
     """
     gate = passed_gate(root)
     check_model_files(root / MODEL)
@@ -41,7 +42,8 @@ def package(root: Path, model: str) -> str:
     facts = read_facts(root, model, gate, {path: lock[path] for path in INPUTS if path in lock})
     with replacing_folder(root / RELEASE) as folder:
         copy_model(root / MODEL, folder)
-        write_json(folder / "config.json", calibrated(read_config(root / MODEL), facts.metrics.get("temperature")))
+        config = read_as_evaluated(read_config(root / MODEL), facts.metrics.get("temperature"), overlap)
+        write_json(folder / "config.json", config)
         content = content_digest(folder)
         write_text(folder / CARD, render(CardFacts(**{**vars(facts), "content": content})))
     return content
@@ -76,10 +78,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def calibrated(config: Mapping[str, Any], temperature: float | None) -> dict[str, Any]:
-    """The configuration with the temperature, keys sorted as transformers sorts them."""
-    known = {} if temperature is None else {TEMPERATURE: temperature}
-    return dict(sorted({**config, **known}.items()))
+def read_as_evaluated(config: Mapping[str, Any], temperature: float | None, overlap: int) -> dict[str, Any]:
+    """The configuration with what every caller is to read it with, keys sorted as transformers sorts them."""
+    known = {TEMPERATURE: temperature, OVERLAP: overlap}
+    return dict(sorted({**config, **{key: value for key, value in known.items() if value}}.items()))
 
 
 def read_facts(root: Path, model: str, gate: Mapping[str, Any], lock: Mapping[str, str]) -> CardFacts:
@@ -117,7 +119,8 @@ def count_issues(rows: Iterable[Mapping[str, str]] | None) -> dict[str, int] | N
 
 
 def main() -> None:
-    content = package(Path(), read_params().registry.model)
+    params = read_params()
+    content = package(Path(), params.registry.model, params.prediction.overlap)
     print(f"{RELEASE} with card and temperature, content {content[:12]}")
 
 

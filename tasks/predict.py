@@ -32,7 +32,7 @@ def predict(params: Params, prepared: Path, model: Path, folder: Path) -> dict[s
 
     Raises ModelError where the model's tags are not those of the data.
     """
-    tagger = Tagger.load(model, device="cuda" if torch.cuda.is_available() else "cpu")
+    tagger = load_tagger(model, params)
     manifest = read_manifest(prepared)
     if tagger.labels != manifest["labels"]:
         raise ModelError(
@@ -47,14 +47,22 @@ def predict(params: Params, prepared: Path, model: Path, folder: Path) -> dict[s
     return done
 
 
+def load_tagger(model: Path, params: Params) -> Tagger:
+    """A model on the GPU where there is one, that reads as the parameters of the block `prediction` say."""
+    tagger = Tagger.load(model, device="cuda" if torch.cuda.is_available() else "cpu")
+    tagger.overlap = params.prediction.overlap
+    if params.prediction.batch_subwords != "auto":
+        tagger.batch_subwords = params.prediction.batch_subwords
+    return tagger
+
+
 def predict_split(tagger: Tagger, split: Split, params: Params, name: str, fingerprint: str) -> Predictions:
     """Both readings of a split. Where no two sentences share a document they are the same, and made once."""
-    size = params.prediction.batch_size
     empty = np.empty((0, len(tagger.labels)), np.float32)
-    alone = np.concatenate([empty, *tagger.logits(split.tokens, None, size, Bar(f"{name}, sentences alone"))])
+    alone = np.concatenate([empty, *tagger.logits(split.tokens, None, Bar(f"{name}, sentences alone"))])
     documents = alone
     if len(set(split.document_ids)) < len(split.document_ids):
-        in_documents = tagger.logits(split.tokens, split.document_ids, size, Bar(f"{name}, in documents"))
+        in_documents = tagger.logits(split.tokens, split.document_ids, Bar(f"{name}, in documents"))
         documents = np.concatenate([empty, *in_documents])
     return Predictions(
         document_ids=split.document_ids,

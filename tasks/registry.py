@@ -19,9 +19,18 @@ from tasks.store import client, patience, registry_errors, tracking_uri
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ROOT / "mlflow" / "ner_model.py"
-SERVING = ("__init__", "encoding", "errors", "prediction", "probability", "tags", "text")  # of ner, that travel
+SERVING = (
+    "__init__",
+    "encoding",
+    "errors",
+    "prediction",
+    "probability",
+    "tags",
+    "text",
+    "windows",
+)  # of ner, that travel
 CODE_FILES = (CODE, *(ROOT / "ner" / f"{name}.py" for name in SERVING))
-PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
+PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "spacy", "tokenizers", "torch", "transformers")
 UNSAFE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack")  # may run code when loaded
 ALIAS = "challenger"
 CARD = "README.md"  # other words in it do not make another model
@@ -163,15 +172,18 @@ def resolve(reference: str) -> Any:
 
 
 def signature() -> Any:
-    """Text in; text and its entities out."""
+    """Text or tokens in; text and its entities out."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array, Object, Property
 
     fields = {"type": "string", "start": "long", "end": "long", "text": "string", "score": "double"}
-    entity = Object([Property(name, DataType[kind]) for name, kind in fields.items()])
+    of_tokens = [Property(name, DataType.long, required=False) for name in ("token_start", "token_end")]
+    entity = Object([*(Property(name, DataType[kind]) for name, kind in fields.items()), *of_tokens])
+    tokens = ColSpec(Array(DataType.string), "tokens", required=False)
     return ModelSignature(
-        inputs=Schema([ColSpec(DataType.string, "text")]),
+        inputs=Schema([ColSpec(DataType.string, "text", required=False), tokens]),
+        params=ParamSchema([ParamSpec("min_score", DataType.double, 0.0)]),
         outputs=Schema([ColSpec(DataType.string, "text"), ColSpec(Array(entity), "entities")]),
     )
 

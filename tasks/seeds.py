@@ -133,19 +133,16 @@ def train_seed(params: Params, prepared: Path, base: Path, folder: Path, title: 
 
 def score_model(params: Params, prepared: Path, model: Path) -> dict[str, dict[str, Any]]:
     """Scores of validation and test, predicted as `predict` does in the context that the model was trained in."""
-    import torch
-
-    from ner.prediction import Tagger
     from ner.scoring import score
-    from tasks.predict import Bar
+    from tasks.predict import Bar, load_tagger
     from tasks.prepared import read_split, to_tags
 
-    tagger = Tagger.load(model, device="cuda" if torch.cuda.is_available() else "cpu")
+    tagger = load_tagger(model, params)
     scores = {}
     for name in SPLITS:
         split = read_split(prepared, name)
         documents = split.document_ids if params.encoding.context == "document" else None
-        probabilities = tagger.predict(split.tokens, documents, params.prediction.batch_size, Bar(name))
+        probabilities = tagger.predict(split.tokens, documents, Bar(name))
         predicted = to_tags([rows.argmax(-1) for rows in probabilities], tagger.labels)
         scores[name] = score(to_tags(split.tag_ids, tagger.labels), predicted)
     return scores

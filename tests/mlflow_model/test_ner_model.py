@@ -88,17 +88,32 @@ def test_one_answer_for_each_text_in_order_however_they_come(model, payload):
     json.dumps(answers)
 
 
-@pytest.mark.parametrize("payload", [{"wrong": "x"}, {"text": 5}, {"text": None}, {"text": [1]}, None, 5, ["x"]])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"wrong": "x"},
+        {"text": 5},
+        {"text": None},
+        {"text": [1]},
+        None,
+        5,
+        ["x"],
+        [{"text": "a", "tokens": ["a"]}],
+        [{"tokens": "a"}],
+        [{"tokens": [1]}],
+        [{"tokens": ["a", ""]}],
+    ],
+)
 def test_a_payload_of_another_shape_is_refused(model, payload):
     from mlflow.exceptions import MlflowException
 
-    with pytest.raises((MlflowException, TypeError), match="text|Expected|string"):
+    with pytest.raises((MlflowException, TypeError), match="text|Expected|string|token"):
         model.predict(payload)
 
 
 def test_the_version_says_what_it_takes_gives_and_needs(model):
     meta = model.metadata
-    assert meta.signature.inputs.input_names() == ["text"]
+    assert meta.signature.inputs.input_names() == ["text", "tokens"]
     assert meta.signature.outputs.input_names() == ["text", "entities"]
     needed = Path(meta.get_model_info().model_uri and model._model_impl.context.artifacts["model"]).parents[1]
     lines = (needed / "requirements.txt").read_text().split()
@@ -117,6 +132,19 @@ def test_a_http_caller_gets_the_same(model):
         assert good.json()["predictions"] == model.predict({"text": "Marta in Rotterdam"})
         assert http.post("/invocations", json={"inputs": {"text": ["Marta", "Rotterdam"]}}).status_code == 200
         assert http.post("/invocations", json={"dataframe_records": [{"wrong": "x"}]}).status_code == 400
+
+
+def test_tokens_are_read_as_they_are_cut(model):
+    tokens = ["Marta", "Okafor", "in", "Rotterdam"]
+    (alone,) = model.predict([{"tokens": tokens}])
+    assert alone["text"] == "Marta Okafor in Rotterdam" and alone["entities"]
+    for entity in alone["entities"]:
+        assert " ".join(tokens[entity["token_start"] : entity["token_end"]]) == entity["text"]
+    assert model.predict([{"tokens": tokens}, {"tokens": []}]) == [alone, {"text": "", "entities": []}]
+
+
+def test_entities_under_the_least_score_are_left_out(model):
+    assert model.predict({"text": TEXT}, params={"min_score": 1.0})[0]["entities"] == []
 
 
 def test_it_loads_away_from_the_checkout(uri, tmp_path):

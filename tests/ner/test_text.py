@@ -1,8 +1,12 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ner.errors import InputError
 from ner.text import annotate, entities, paragraphs, sentences, tokenize
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
@@ -14,7 +18,7 @@ class CapitalsArePeople:
 
     labels = LABELS
 
-    def predict(self, sentences, document_ids=None, batch_size=32):
+    def predict(self, sentences, document_ids=None, progress=None):
         self.seen = list(zip(document_ids, sentences, strict=True))
         rows = []
         for tokens in sentences:
@@ -45,6 +49,12 @@ def words(text: str) -> list[str]:
         ("हिन्दी में", ["हिन्दी", "में"]),
         ("e\u0301te\u0301", ["e\u0301te\u0301"]),
         ("שלום, דוד.", ["שלום", ",", "דוד", "."]),
+        ("He left (for Rome): late", ["He", "left", "(", "for", "Rome", ")", ":", "late"]),
+        ("in 1995. He", ["in", "1995", ".", "He"]),
+        ("1. Anna\n2. Bo", ["1.", "Anna", "2.", "Bo"]),
+        ("Sao\u00a0Paulo\u2028Rio\x1cLima", ["Sao", "Paulo", "Rio", "Lima"]),
+        ("a\x00b \x00", ["a\x00b", "\x00"]),
+        ("ab" * 150 + "!?" + "👍🏽" * 2, ["ab" * 100, "ab" * 50, "!", "?", "👍🏽", "👍🏽"]),
         ("", []),
         (" \r\n\t", []),
     ],
@@ -59,6 +69,23 @@ def test_every_token_is_where_it_says_and_no_character_is_lost(text):
     assert all(text[token.start : token.end] == token.text for token in tokens)
     assert all(a.end <= b.start for a, b in zip(tokens, tokens[1:], strict=False))
     assert "".join(token.text for token in tokens) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "(", "'", "🎉", "e\u0301", "\u0301", "你好。", "שלום", "\x00", "1.", "http://a.", "a\u200d"]
+)
+def test_a_megabyte_without_a_space_is_cut_in_seconds_and_nothing_is_lost(part):
+    text = part * (1_000_000 // len(part))
+    started = time.process_time()
+    tokens = tokenize(text)
+    assert time.process_time() - started < 20
+    assert "".join(token.text for token in tokens) == text
+
+
+def test_several_threads_may_ask_at_once():
+    texts = [f"Anna {i} met Bo. Then Cleo left." * 20 for i in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(tokenize, texts)) == [tokenize(text) for text in texts]
 
 
 @given(TEXTS)
@@ -104,3 +131,41 @@ def test_half_a_surrogate_pair_does_not_reach_the_tokenizer():
     tagger = CapitalsArePeople()
     annotate(tagger, ["\ud800 Anna"])
     assert tagger.seen[0][1][0] == "\ufffd"
+
+
+def test_tokens_come_back_as_they_were_cut_with_offsets_in_the_joined_text():
+    tokens = ["Mr.Anna", "Berg-", "left", ".", "Bo"]
+    (found,) = annotate(CapitalsArePeople(), [tokens])
+    text = " ".join(tokens)
+    assert [(e["text"], e["token_start"], e["token_end"]) for e in found] == [("Mr.Anna Berg-", 0, 2), ("Bo", 4, 5)]
+    assert all(text[e["start"] : e["end"]] == e["text"] for e in found)
+
+
+def test_texts_and_tokens_may_come_together_and_only_tokens_have_token_places():
+    found = annotate(CapitalsArePeople(), ["Anna", ["Anna"], []])
+    assert [set(row[0]) & {"token_start"} if row else None for row in found] == [set(), {"token_start"}, None]
+
+
+def test_entities_under_the_least_score_are_left_out():
+    text = "Anna left"
+    (all_of_them,), (none,) = (
+        annotate(CapitalsArePeople(), [text]),
+        annotate(CapitalsArePeople(), [text], min_score=0.99),
+    )
+    assert len(all_of_them) == 1 and none == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (5, "input 1: need a text or a list of tokens, got int"),
+        (None, "got NoneType"),
+        (b"Anna", "got bytes"),
+        (["Anna", " "], "input 1, token 1: need a string that is not blank"),
+        (["Anna", None], "got None"),
+        ([["Anna"]], "token 0"),
+    ],
+)
+def test_what_is_neither_text_nor_tokens_is_refused_with_its_place(wrong, said):
+    with pytest.raises(InputError, match=said):
+        annotate(CapitalsArePeople(), ["Anna", wrong])

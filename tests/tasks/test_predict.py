@@ -50,10 +50,9 @@ def test_every_word_of_every_sentence_has_a_prediction_in_whichever_window(folde
 
 def test_the_stored_logits_are_the_models_to_the_last_bit(folder, prepared, model):
     stored, corpus = read_predictions(folder, "test"), read_split(prepared, "test")
-    size = PARAMS.prediction.batch_size
     tagger = Tagger.load(model)
-    assert (np.concatenate(tagger.logits(corpus.tokens, corpus.document_ids, size)) == stored.logits_document).all()
-    assert (np.concatenate(tagger.logits(corpus.tokens, None, size)) == stored.logits_alone).all()
+    assert (np.concatenate(tagger.logits(corpus.tokens, corpus.document_ids)) == stored.logits_document).all()
+    assert (np.concatenate(tagger.logits(corpus.tokens)) == stored.logits_alone).all()
     assert (stored.logits_alone != stored.logits_document).any()
 
 
