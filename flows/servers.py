@@ -41,24 +41,26 @@ class Ports:
 
 def read_ports(environment: Mapping[str, str]) -> Ports:
     """NER_PREFECT_PORT and NER_MLFLOW_PORT, else 4200 and 5000. Raises ParamsError."""
-    return Ports(_port(environment, "NER_PREFECT_PORT", 4200), _port(environment, "NER_MLFLOW_PORT", 5000))
+    return Ports(read_port(environment, "NER_PREFECT_PORT", 4200), read_port(environment, "NER_MLFLOW_PORT", 5000))
 
 
 def check_free(ports: Ports) -> None:
     """Raises BusyError for a port that something listens on, with how to choose another."""
-    for name, variable, port in (
-        ("the Prefect server", "NER_PREFECT_PORT", ports.prefect),
-        ("the MLflow server", "NER_MLFLOW_PORT", ports.mlflow),
-    ):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                raise BusyError(
-                    f"port {port} on {HOST}, for {name}, is in use: stop what listens there, or choose another, "
-                    f"as in {variable}={port + 1} make up."
-                ) from None
+    check_port("the Prefect server", "NER_PREFECT_PORT", ports.prefect)
+    check_port("the MLflow server", "NER_MLFLOW_PORT", ports.mlflow)
+
+
+def check_port(name: str, variable: str, port: int) -> None:
+    """Raises BusyError where something listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise BusyError(
+                f"port {port} on {HOST}, for {name}, is in use: stop what listens there, or choose another, "
+                f"as in {variable}={port + 1} make up."
+            ) from None
 
 
 def commands(root: Path, ports: Ports) -> dict[str, str]:
@@ -94,7 +96,8 @@ def environment(root: Path, ports: Ports) -> dict[str, str]:
     }
 
 
-def _port(environment: Mapping[str, str], variable: str, default: int) -> int:
+def read_port(environment: Mapping[str, str], variable: str, default: int) -> int:
+    """The port that the variable names, else the default. Raises ParamsError."""
     text = environment.get(variable) or str(default)
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise ParamsError(f"{variable} is {text!r}, need a port number from 1 to 65535.")

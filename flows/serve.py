@@ -1,0 +1,148 @@
+"""Serves the champion on this machine: `mlflow models serve`, and a front that checks, explains and drops no request.
+
+Run     python -m flows.serve [--model ner@champion]      (make serve; make serve MODEL=ner/3)
+Reads   the MLflow registry (MLFLOW_TRACKING_URI, else the store in mlflow/data), through `python -m tasks.alias`;
+        NER_SERVE_PORT (5001), NER_SERVE_MAX_MB (16, of a request), NER_SERVE_TIMEOUT_S (600, the model's time for one)
+
+Where the alias moves, the new version is started beside the old one, has to answer a real request, and takes the next
+ones; the old one finishes its own and stops.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import httpx
+import uvicorn
+
+from flows import serve_backend, serve_follow
+from flows.serve_app import Api, make_app
+from flows.serve_backend import Backend, Version, free_port
+from flows.serve_follow import Follower
+from flows.serve_queue import Queue, default_lanes
+from flows.serve_settings import Settings, child_environment, listen, read_settings
+from flows.serve_switch import Switch
+from ner.errors import ModelError
+from tasks.cli import run_stage
+from tasks.io import read_params
+from tasks.store import shown_uri, tracking_uri
+
+ALIAS = "champion"
+HELD = 16  # largest requests that are held at once
+DRAIN_WITHIN_S = 30  # after Ctrl-C
+KEEP_ALIVE_S = 75
+SAMPLE = '{"inputs": {"text": ["Marta Okafor joined Helvion Steel in Rotterdam."]}}'
+READY = """\
+ready: {name} answers
+  try it   {url}/
+  ask      curl {url}/invocations -H 'Content-Type: application/json' -d '{sample}'
+{follows}; Ctrl-C stops all"""
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, except that signals are ours: the children are stopped after the last answer."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(
+    reference: str,
+    settings: Settings,
+    say: Callable[[str], None],
+    follow: Sequence[str],
+    start: Callable[[Version, int, int], list[str]],
+) -> None:
+    """Serve until a signal. follow, start: commands of the children. Raises NerError where nothing can be served."""
+    uri = tracking_uri()
+    environment = child_environment(uri)
+    with listen(settings.port) as door:
+        # No connection is kept: one that the backend closes just as it is used would be a lost request.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        timeout = httpx.Timeout(settings.timeout_s + 10, connect=10, pool=None)
+        async with httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False) as client:
+
+            def make(version: Version) -> Backend:
+                port = free_port()
+                return Backend(version, start(version, port, settings.timeout_s), port, environment, client, say)
+
+            switch = Switch(reference, make, say)
+            follower = Follower(follow, environment, switch.point)
+            try:
+                switch.point(await first_version(follower, reference), None)
+                alias = reference.partition("@")[2] or None
+                address = shown_uri(uri).rstrip("/") if uri.startswith("http") else None
+                queue = Queue(switch, default_lanes(), HELD * settings.max_bytes)
+                app = make_app(Api(switch, queue, settings.max_bytes, alias, address))
+                await _until_signal(app, door, switch, partial(_ready, reference, settings, say))
+            finally:
+                await asyncio.gather(follower.stop(), switch.stop())
+
+
+async def _until_signal(app: Any, door: socket.socket, switch: Switch, ready: Callable[[Switch], None]) -> None:
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_WITHIN_S,
+    )
+    server = Server(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.handle_exit, number, None)
+    keep = asyncio.create_task(switch.run())
+    keep.add_done_callback(lambda task: setattr(server, "should_exit", True))
+    told = asyncio.create_task(_tell_ready(switch, ready))
+    try:
+        await server.serve(sockets=[door])
+    finally:
+        told.cancel()
+        keep.cancel()
+        (ended,) = await asyncio.gather(keep, return_exceptions=True)
+    if isinstance(ended, Exception):
+        raise ended
+
+
+async def _tell_ready(switch: Switch, ready: Callable[[Switch], None]) -> None:
+    while not switch.live:
+        await asyncio.sleep(0.1)
+    ready(switch)
+
+
+def _ready(reference: str, settings: Settings, say: Callable[[str], None], switch: Switch) -> None:
+    follows = f"it follows {reference}" if "@" in reference else f"it stays with {reference}"
+    name = switch.live.version.name if switch.live else reference
+    say(READY.format(name=name, url=settings.url, sample=SAMPLE, follows=follows))
+
+
+async def first_version(follower: Follower, reference: str) -> Version:
+    """What is served first. Raises NerError with what to do."""
+    try:
+        return await follower.first()
+    except ModelError as error:
+        todo = "set the alias on a version in the MLflow UI (make up), or name one, as in make serve MODEL=ner/1"
+        todo = todo if "@" in reference else "the MLflow UI (make up) shows which versions there are"
+        raise ModelError(f"{str(error).rstrip('.')}: {todo}.") from None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m flows.serve", description="Serve a model version over HTTP.")
+    parser.add_argument("--model", metavar="NAME@ALIAS", help="or NAME/VERSION; default: the champion")
+    reference = parser.parse_args().model or f"{read_params().registry.model}@{ALIAS}"
+    reference = reference.removeprefix("models:/")
+    settings, follow = read_settings(os.environ), serve_follow.command(reference)
+    asyncio.run(serve(reference, settings, partial(print, flush=True), follow, serve_backend.command))
+
+
+if __name__ == "__main__":
+    run_stage("serve", main)

@@ -1,0 +1,95 @@
+"""Stand-ins for the processes around the server: MLflow's scoring server, and the one that asks the registry.
+
+python serve_stand_in.py serve PORT FOLDER    the real server, with the two below as its children
+python serve_stand_in.py backend PORT NUMBER  answers as `mlflow models serve` does; the words of a text say how
+python serve_stand_in.py follow FOLDER        tells what FOLDER/alias.json says, as tasks.alias does
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+TRACE = 'Traceback (most recent call last):\n  File "/home/someone/lib/mlflow/server.py", line 348, in invocations\n'
+MESSAGE = "Encountered an unexpected error while evaluating the model."
+BROKEN, MUTE, SLOW_TO_START = 66, 77, 88  # versions that do not come up, that fail when asked, that take their time
+
+
+class Backend(BaseHTTPRequestHandler):
+    number = 0
+
+    def do_GET(self):
+        self.send(200, "\n")
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        texts = [row.get("text", row.get("tokens")) for row in body["dataframe_records"]]
+        words = {word for text in texts for word in (text.split() if isinstance(text, str) else text)}
+        if "DIE" in words:
+            os._exit(9)
+        if "FAIL" in words or self.number == MUTE:
+            return self.fail("RuntimeError: /home/someone/model is broken")
+        if "REFUSE" in words:
+            message = f"Failed to predict data '{texts}'. \nError: row 0: a token holds a space."
+            return self.send(400, json.dumps({"error_code": "INVALID_PARAMETER_VALUE", "message": message}))
+        time.sleep(2.0 if "SLOW" in words else 0.01)
+        self.send(200, json.dumps({"predictions": [self.answer(text, body.get("params")) for text in texts]}))
+
+    def answer(self, text, params):
+        whole = text if isinstance(text, str) else " ".join(text)
+        found = [{"type": f"V{self.number}", "start": 0, "end": len(whole), "text": whole, "score": 0.9}]
+        return {"text": whole, "entities": found if whole else [], "params": params, "pid": os.getpid()}
+
+    def fail(self, error):
+        told = {"error_code": "BAD_REQUEST", "message": MESSAGE, "stack_trace": TRACE + error + "\n"}
+        self.send(400, json.dumps(told))
+
+    def send(self, status, text):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def backend(port: str, number: str) -> None:
+    if int(number) == BROKEN:
+        sys.exit("OSError: no file named /home/someone/artifacts/model.safetensors")
+    if int(number) == SLOW_TO_START:
+        time.sleep(1.5)
+    Backend.number = int(number)
+    ThreadingHTTPServer.request_queue_size = 500
+    ThreadingHTTPServer(("127.0.0.1", int(port)), Backend).serve_forever()
+
+
+def follow(folder: str) -> None:
+    told = None
+    while True:
+        now = (Path(folder) / "alias.json").read_text()
+        if now != told:
+            print(now, flush=True)
+            told = now
+        time.sleep(0.05)
+
+
+def serve(port: str, folder: str) -> None:
+    from flows.serve import serve as run
+    from flows.serve_settings import Settings
+    from tasks.cli import run_stage
+
+    here = [sys.executable, __file__]
+    start = lambda version, port, timeout_s: [*here, "backend", str(port), str(version.number)]  # noqa: E731
+    settings = Settings(int(port), 0.01, 60)
+    work = partial(run, "ner@champion", settings, partial(print, flush=True), [*here, "follow", folder], start)
+    run_stage("serve", lambda: asyncio.run(work()))
+
+
+if __name__ == "__main__":
+    {"serve": serve, "backend": backend, "follow": follow}[sys.argv[1]](*sys.argv[2:])
