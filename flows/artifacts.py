@@ -11,6 +11,7 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 
 from flows.record import DATA_DOCS, GATE, METRICS, REGISTRATION, REPORT, TRAINING, VALIDATION, Record
 from ner.gate import headline
+from tasks.plain_text import in_markdown
 
 SPLITS = ("validation", "test")
 MEASURES = ("precision", "recall", "f1", "accuracy")
@@ -114,9 +115,9 @@ def type_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     """A row an entity type and split, with the interval of its F1."""
     columns = ("precision", "recall", "f1", "support")
     return [
-        {"split": split, "type": entity_type, **_picked(scores, columns), **_spread(scores.get("interval"))}
+        {"split": split, "type": in_markdown(name), **_picked(row, columns), **_spread(row.get("interval"))}
         for split in SPLITS
-        for entity_type, scores in metrics.get(split, {}).get("per_type", {}).items()
+        for name, row in metrics.get(split, {}).get("per_type", {}).items()
     ]
 
 

@@ -30,7 +30,7 @@ from ner.errors import NerError
 RETRIES, RETRY_DELAY_S = 2, 15
 MENDABLE = "Try again"  # how a stage's sentence says that the same command may succeed later (no network)
 
-Data, Model, Encoding, Validation, Train, Prediction, Evaluation, Seeds, Gate, Registry = (
+Data, Model, Encoding, Validation, Train, Prediction, Evaluation, Seeds, Gate, Export, Registry = (
     overrides.partial_block(block) for block in overrides.Params.model_fields
 )
 
@@ -46,6 +46,7 @@ def ner(
     evaluation: Evaluation | None = None,
     seeds: Seeds | None = None,
     gate: Gate | None = None,
+    export: Export | None = None,
     registry: Registry | None = None,
 ) -> State:
     """Corpus and encoder to a gated, registered model version: the stages of dvc.yaml with params.yaml.
@@ -62,6 +63,7 @@ def ner(
         evaluation=evaluation,
         seeds=seeds,
         gate=gate,
+        export=export,
         registry=registry,
     )
     shorten_logs()

@@ -1,14 +1,11 @@
-"""The champion: the version in use, by its alias in the registry, and what it predicts on the present data.
+"""The champion: the version in use, by its alias in the registry, and how this model compares with it.
 
-Run     python -m tasks.champion             (this model against the champion, overall and by entity type)
-        python -m tasks.champion --predict   (let the champion predict the present data, so that the gate can compare)
-Reads   reports/metrics.json, reports/predictions, params.yaml [registry]; with --predict data/prepared and [prediction]
-Writes  with --predict: predictions/<data fingerprint>/{validation,test}.parquet into the champion's MLflow run
+    champion = against_champion("ner", metrics, Path("reports"))      # what the gate is told
 
-Both models are scored on the same documents, and the bootstrap draws the same ones for both.
+Both models are scored on the same documents, and the bootstrap draws the same ones for both. What a version predicts
+lies in its MLflow run, as predictions/<data fingerprint>/{validation,test}.parquet.
 """
 
-import argparse
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,19 +16,13 @@ import numpy as np
 
 from ner.bootstrap import difference, draws
 from ner.entities import count, entity_table, mark_correct, unit_numbers
-from ner.errors import ModelError, NerError, RegistryError
-from ner.gate import SPLIT, SPLITS, Champion
-from ner.params import Params
-from tasks.cli import run_stage
-from tasks.io import read_json, read_params
-from tasks.predictions import Predictions, read_predictions, write_predictions
-from tasks.prepared import read_manifest, read_split
-from tasks.store import client, exists, patience, predictions_folder, registry_errors, upload
-from tasks.tables import plain_table
+from ner.errors import NerError, RegistryError
+from ner.gate import SPLIT, Champion
+from tasks.predictions import Predictions, read_predictions
+from tasks.store import client, exists, patience, predictions_folder, registry_errors
 
 ALIAS = "champion"
-PREPARED, REPORTS = Path("data/prepared"), Path("reports")
-PREDICT = "run `python -m tasks.champion --predict`, then `dvc repro gate`"
+PREDICT = "run `python -m tasks.compare reports --predict`, then `dvc repro gate`"
 
 
 def against_champion(model: str, metrics: Mapping[str, Any], reports: Path) -> Champion:
@@ -48,7 +39,8 @@ def against_champion(model: str, metrics: Mapping[str, Any], reports: Path) -> C
     ours = read_predictions(reports / "predictions", SPLIT)
     try:
         settings = bootstrap_settings(metrics, ours)
-        theirs = stored_predictions(version, ours, SPLIT)
+        theirs = stored_predictions(version, ours.fingerprint, SPLIT, PREDICT)
+        check_same_sentences(theirs, ours, shown(version), SPLIT, PREDICT)
     except NerError as error:
         return Champion(problem=str(error).rstrip("."))
     overall, _ = compare(ours, theirs, settings)
@@ -57,6 +49,11 @@ def against_champion(model: str, metrics: Mapping[str, Any], reports: Path) -> C
 
 
 def find_champion(model: str) -> Any | None:
+    """The version with the alias `champion`, or None. Raises RegistryError."""
+    return find_alias(model, ALIAS)
+
+
+def find_alias(model: str, alias: str) -> Any | None:
     """The version with the alias, or None; a store that does not exist is not made. Raises RegistryError."""
     from mlflow.exceptions import MlflowException
 
@@ -70,29 +67,34 @@ def find_champion(model: str) -> Any | None:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
             raise
-        return store.get_model_version(model, str(aliases[ALIAS])) if ALIAS in aliases else None
+        return store.get_model_version(model, str(aliases[alias])) if alias in aliases else None
 
 
-def stored_predictions(version: Any, ours: Predictions, split: str) -> Predictions:
-    """What the champion's run has of the data that `ours` is of.
+def stored_predictions(version: Any, fingerprint: str, split: str, advice: str) -> Predictions:
+    """What the run of a version has of the data with that fingerprint, of which the first 16 digits suffice.
 
-    Raises NerError where it has none, or what it has cannot be read or is of other sentences, and RegistryError.
+    Raises NerError, which ends with `advice`, where it has none or what it has cannot be read, and RegistryError.
     """
-    folder = predictions_folder(ours.fingerprint)
+    folder = predictions_folder(fingerprint)
     run_id, path = run_of(version), f"{folder}/{split}.parquet"
     with registry_errors(), patience(), tempfile.TemporaryDirectory() as scratch:
         store = client()
         if path not in {entry.path for entry in store.list_artifacts(run_id, folder)}:
-            data = f"the {split} split of the present data (fingerprint {ours.fingerprint[:16]})"
-            raise NerError(f"the run of {shown(version)} has no predictions for {data}: {PREDICT}.")
+            data = f"the {split} split of the data with fingerprint {fingerprint[:16]}"
+            raise NerError(f"the run of {shown(version)} has no predictions for {data}: {advice}.")
         local = Path(store.download_artifacts(run_id, path, scratch))
         try:
-            theirs = read_predictions(local.parent, split)
+            return read_predictions(local.parent, split)
         except NerError:
-            raise NerError(f"{path} in the run of {shown(version)} cannot be read: {PREDICT}.") from None
+            raise NerError(f"{path} in the run of {shown(version)} cannot be read: {advice}.") from None
+
+
+def check_same_sentences(theirs: Predictions, ours: Predictions, name: str, split: str, advice: str) -> None:
+    """Raises NerError where the predictions of `name` are of other sentences than ours."""
     if theirs.fingerprint != ours.fingerprint or theirs.tokens != ours.tokens:
-        raise NerError(f"{path} in the run of {shown(version)} is of other sentences than {split} has now: {PREDICT}.")
-    return theirs
+        raise NerError(
+            f"what the run of {name} has of {split} is of other sentences than are to be compared: {advice}."
+        )
 
 
 def compare(
@@ -116,62 +118,6 @@ def compare(
     return difference(counts[0].sum(1), counts[1].sum(1), drawn, confidence), by_type
 
 
-def predict_champion(params: Params, prepared: Path) -> str:
-    """Predict both splits with the champion, read as it was trained, and store that in its run; returns its name.
-
-    Raises RegistryError where there is no champion, and ModelError where it knows other tags than the data has.
-    """
-    import torch
-
-    from ner.prediction import Tagger
-    from tasks.predict import predict_split
-
-    version = find_champion(params.registry.model)
-    if version is None:
-        raise RegistryError(f"{no_champion(params.registry.model)}: nothing is to be predicted.")
-    manifest, run_id = read_manifest(prepared), run_of(version)
-    with tempfile.TemporaryDirectory() as scratch:
-        params = as_trained(params, run_id)
-        print(f"fetching {shown(version)} from the registry", flush=True)
-        folder = fetch_model(version, Path(scratch))
-        tagger = Tagger.load(folder, device="cuda" if torch.cuda.is_available() else "cpu")
-        ordered = InOrder(tagger, manifest["labels"], shown(version))
-        files = []
-        for name in SPLITS:
-            split = read_split(prepared, name)
-            predictions = predict_split(ordered, split, params, name, manifest["fingerprint"])
-            files.append(Path(scratch) / f"{name}.parquet")
-            write_predictions(files[-1], predictions)
-        with registry_errors(), patience():
-            upload(client(), run_id, files, predictions_folder(manifest["fingerprint"]))
-    return shown(version)
-
-
-class InOrder:
-    """A Tagger whose columns are in the order of other labels: those of the data. Raises ModelError for other tags."""
-
-    def __init__(self, tagger: Any, labels: Sequence[str], name: str) -> None:
-        if sorted(tagger.labels) != sorted(labels):
-            raise ModelError(
-                f"{name} was trained on the tags {', '.join(sorted(tagger.labels))}, the data has "
-                f"{', '.join(sorted(labels))}, so that their scores cannot be compared: take the alias {ALIAS!r} from "
-                "that version, or go back to its data."
-            )
-        self.tagger, self.labels = tagger, list(labels)
-        self.columns = [tagger.labels.index(label) for label in labels]
-
-    def logits(self, *arguments: Any) -> list[np.ndarray]:
-        """What Tagger.logits takes and returns."""
-        return [rows[:, self.columns] for rows in self.tagger.logits(*arguments)]
-
-
-def as_trained(params: Params, run_id: str) -> Params:
-    """The present parameters, with the context that the run of the champion was trained with where it says so."""
-    with registry_errors():
-        context = client().get_run(run_id).data.params.get("encoding.context", params.encoding.context)
-    return params.model_copy(update={"encoding": params.encoding.model_copy(update={"context": context})})
-
-
 def fetch_model(version: Any, folder: Path) -> Path:
     """Download the files of a version's model below `folder`; returns where they are. Raises RegistryError."""
     from mlflow.artifacts import download_artifacts
@@ -184,7 +130,7 @@ def fetch_model(version: Any, folder: Path) -> Path:
         local = Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
     found = sorted(path.parent for path in local.rglob("config.json"))
     if not found:
-        raise RegistryError(f"the files of {shown(version)} are gone from the registry: set the alias on another one.")
+        raise RegistryError(f"the files of {shown(version)} are gone from the registry: take another version.")
     return found[0]
 
 
@@ -200,7 +146,7 @@ def run_of(version: Any) -> str:
     if not version.run_id:
         raise RegistryError(
             f"{shown(version)} was not registered by this pipeline, so it has no run that keeps its predictions: "
-            f"set the alias {ALIAS!r} on a version that was."
+            "take a version that was."
         )
     return version.run_id
 
@@ -210,66 +156,11 @@ def shown(version: Any) -> str:
     return f"{version.name} version {version.version}"
 
 
-def no_champion(model: str) -> str:
+def no_champion(model: str, alias: str = ALIAS) -> str:
     """The beginning of a sentence that says so."""
-    return f"no version of {model!r} has the alias {ALIAS!r}"
-
-
-def comparison_table(
-    ours: Predictions, theirs: Predictions, split: str, settings: Mapping[str, Any]
-) -> list[list[str]]:
-    """A row for all entities of the split and one for each type: F1 of both, difference, its interval, chance."""
-    overall, by_type = compare(ours, theirs, settings)
-    rows = {split: overall} | {f"  {name}": said for name, said in by_type.items()}
-    return [
-        [
-            name,
-            f"{said['f1']:.4f}",
-            f"{said['other_f1']:.4f}",
-            f"{said['difference']:+.4f}",
-            f"{said['interval'][0]:+.4f} to {said['interval'][1]:+.4f}",
-            f"{said['p_worse']:.3f}",
-        ]
-        for name, said in rows.items()
-    ]
-
-
-def describe(model: str, metrics: Mapping[str, Any], reports: Path) -> str:
-    """The comparison of both splits as text. Raises NerError where validation cannot be compared."""
-    version = find_champion(model)
-    if version is None:
-        return f"{no_champion(model)}: there is nothing to compare with."
-    rows = [["", "this model", "champion", "difference", "interval", "share worse"]]
-    notes = []
-    for split in SPLITS:
-        ours = read_predictions(reports / "predictions", split)
-        settings = bootstrap_settings(metrics, ours)
-        try:
-            rows += comparison_table(ours, stored_predictions(version, ours, split), split, settings)
-        except NerError as error:
-            if split == SPLIT or isinstance(error, RegistryError):
-                raise
-            notes.append(str(error))
-    percent = f"{100 * settings['confidence']:g} %"
-    heading = f"This model against the champion, {shown(version)}, by F1; {percent} intervals of the difference, paired"
-    legend = f"share worse: of {settings['resamples']:,} resamples of documents, those in which this model is worse"
-    return "\n".join([heading, "", plain_table(rows), "", legend, *notes])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tasks.champion", description="Compare with the champion.")
-    parser.add_argument("--predict", action="store_true", help="let the champion predict the present data")
-    if parser.parse_args().predict:
-        name = predict_champion(read_params(), PREPARED)
-        print(f"the predictions of {name} are in its MLflow run: now `dvc repro gate` can compare", flush=True)
-    else:
-        print(describe(read_params().registry.model, read_json(REPORTS / "metrics.json"), REPORTS), flush=True)
+    return f"no version of {model!r} has the alias {alias!r}"
 
 
 def _counts(gold: Any, found: Any, units: np.ndarray, types: Sequence[str]) -> np.ndarray:
     mark_correct(gold, found)
     return count(gold, found, units, types)
-
-
-if __name__ == "__main__":
-    run_stage("champion", main)

@@ -75,18 +75,21 @@ class Drawing(NamedTuple):
     caption: str
 
 
-def write_figures(folder: Path, metrics: dict[str, Any], tables: Tables) -> list[Path]:
-    """Draw all of FIGURES in place of `folder` and return their paths.
+def write_figures(
+    folder: Path, metrics: dict[str, Any], tables: Tables, drawings: dict[str, Drawing] | None = None
+) -> list[Path]:
+    """Draw all of `drawings`, or of FIGURES, in place of `folder` and return their paths.
 
     metrics: of reports/metrics.json. tables: the CSV files of stages `train` and `evaluate`, by name.
     """
+    drawings = FIGURES if drawings is None else drawings
     with matplotlib.rc_context({**STYLE, "font.family": _fonts()}), replacing_folder(folder) as temporary:
-        for name, drawing in FIGURES.items():
+        for name, drawing in drawings.items():
             figure = drawing.draw(metrics, tables)
             FigureCanvasAgg(figure)
             # Without the name and version of matplotlib, which would make other bytes of the same picture.
             figure.savefig(temporary / f"{name}.png", dpi=DPI, metadata={"Software": None})
-    return [folder / f"{name}.png" for name in FIGURES]
+    return [folder / f"{name}.png" for name in drawings]
 
 
 def draw_training(metrics: dict[str, Any], tables: Tables) -> Figure:

@@ -10,7 +10,6 @@ be read. The same findings make the same bytes.
 import base64
 import hashlib
 import importlib.resources
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +22,13 @@ from markupsafe import Markup
 from ner.mistakes import CATEGORIES
 from ner.three_ways import WAYS
 from tasks.figures import FIGURES, MEANING, SPLITS
+from tasks.plain_text import visible
 
 TEMPLATES = Path(__file__).parent / "report_templates"
 MAX_ROWS = 2000  # of a table in the page
 MAX_DOCUMENTS = 20
 AROUND = 20  # tokens of a sentence that are shown on each side of what the row is about
 MAX_TEXT = 240  # characters of a cell, or of a part of a sentence
-UNPRINTED = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,8 @@ class Part(NamedTuple):
 
 def render(findings: Findings) -> str:
     """The page as HTML."""
-    script = (TEMPLATES / "tables.js").read_text(encoding="utf-8")
-    bundle = importlib.resources.files("itables") / "html"
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             metrics=findings.metrics,
@@ -68,7 +63,7 @@ def render(findings: Findings) -> str:
             splits=SPLITS,
             ways=WAYS,
             meaning={name: MEANING[name] for name in CATEGORIES},
-            figures=[_picture(path) for path in findings.figures],
+            figures=[picture(path, FIGURES[path.stem].caption) for path in findings.figures],
             slices=_wide(findings.tables["slices"]),
             documents={split: _worst(findings.tables["documents"], split) for split in SPLITS},
             mistakes={split: _mistake_rows(findings, split) for split in SPLITS},
@@ -77,13 +72,27 @@ def render(findings: Findings) -> str:
             totals={split: len(table) for split, table in findings.mistakes.items()},
             issues=len(findings.label_issues),
             max_rows=MAX_ROWS,
-            style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
-            table_style=Markup((bundle / "dt_bundle.css").read_text(encoding="utf-8")),
-            table_code=Markup(_base64((bundle / "dt_bundle.js").read_bytes())),
-            script=Markup(script),
-            script_hash=_base64(hashlib.sha256(script.encode()).digest()),
+            **inside(),
         )
     )
+
+
+def inside() -> dict[str, str]:
+    """What every page carries: its style, the code of the tables, our script and its hash."""
+    script = (TEMPLATES / "tables.js").read_text(encoding="utf-8")
+    bundle = importlib.resources.files("itables") / "html"
+    return {
+        "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        "table_style": Markup((bundle / "dt_bundle.css").read_text(encoding="utf-8")),
+        "table_code": Markup(_base64((bundle / "dt_bundle.js").read_bytes())),
+        "script": Markup(script),
+        "script_hash": _base64(hashlib.sha256(script.encode()).digest()),
+    }
+
+
+def picture(path: Path, caption: str) -> dict[str, str]:
+    """A PNG file as a page shows it."""
+    return {"name": path.stem, "data": _base64(path.read_bytes()), "caption": caption}
 
 
 def excerpt(tokens: Sequence[str], **spans: tuple[int, int] | None) -> list[Part]:
@@ -91,14 +100,18 @@ def excerpt(tokens: Sequence[str], **spans: tuple[int, int] | None) -> list[Part
 
     excerpt(["In", "New", "York"], annotated=(1, 3), predicted=(2, 3)) has the parts "In", "New" and "York".
     """
-    known = {name: span for name, span in spans.items() if span}
-    places = [place for span in known.values() for place in span] or [0]
+    return marked(tokens, **{name: [span] if span else [] for name, span in spans.items()})
+
+
+def marked(tokens: Sequence[str], **layers: Sequence[tuple[int, int]]) -> list[Part]:
+    """The same for any number of spans of each name, which do not overlap within it."""
+    places = [place for spans in layers.values() for span in spans for place in span] or [0]
     first, last = max(0, min(places) - AROUND), min(len(tokens), max(places) + AROUND)
     edges = sorted({first, last, *(min(max(place, first), last) for place in places)})
     parts = [Part("…", "")] if first else []
     for start, end in zip(edges, edges[1:], strict=False):
-        marks = " ".join(name for name, (low, high) in known.items() if low <= start and end <= high)
-        parts.append(Part(" ".join(tokens[start:end]), marks))
+        marks = [name for name, spans in layers.items() if any(low <= start and end <= high for low, high in spans)]
+        parts.append(Part(" ".join(tokens[start:end]), " ".join(marks)))
     return [*parts, Part("…", "")] if last < len(tokens) else parts
 
 
@@ -107,8 +120,9 @@ def cut(text: str, limit: int = MAX_TEXT) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]} … {text[-(limit // 2) :]}"
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Templates in which whatever comes from a corpus or a model stays text."""
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         finalize=_visible,
@@ -117,15 +131,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"cut": cut, "score": _score, "count": _count, "blank": _blank}
-    return environment
+    made.filters |= {"cut": cut, "score": _score, "count": _count, "blank": _blank}
+    return made
 
 
 def _visible(value: Any) -> Any:
-    """Characters that no browser prints, or that turn the direction of what follows, by their escape."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return UNPRINTED.sub(lambda match: match[0].encode("unicode_escape").decode(), value)
-    return value
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _score(value: float | None, digits: int = 4) -> str:
@@ -142,10 +153,6 @@ def _blank(value: Any) -> Any:
 
 def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
-
-
-def _picture(path: Path) -> dict[str, str]:
-    return {"name": path.stem, "data": _base64(path.read_bytes()), "caption": FIGURES[path.stem].caption}
 
 
 def _wide(slices: pd.DataFrame) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from flows.artifacts import FIGURES, figure_urls
+from flows.artifacts import FIGURES, figure_urls, type_rows
 from flows.graph import Stage
 from flows.record import REPORT, TRAINING, Record
 from flows.stages import RAN, Outcome
@@ -37,3 +37,8 @@ def test_pictures_of_an_earlier_run_are_not_shown(record, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     del record.outcomes["analyse"]
     assert figure_urls(record) == {}
+
+
+def test_a_type_of_the_corpus_is_no_link_in_the_table_of_scores():
+    metrics = {"test": {"per_type": {"[x](javascript:alert(1))": {"f1": 0.5}}}}
+    assert type_rows(metrics)[0]["type"] == r"\[x\](javascript:alert(1))"

@@ -11,25 +11,18 @@ import numpy as np
 import pytest
 
 from ner.bootstrap import difference, draws
-from ner.errors import ModelError, RegistryError
+from ner.errors import ModelError
 from ner.gate import judge
 from ner.prediction import Tagger, load_tokenizer
 from tasks import store
-from tasks.champion import (
-    against_champion,
-    compare,
-    describe,
-    find_champion,
-    predict_champion,
-    predictions_folder,
-    stored_predictions,
-)
+from tasks.champion import against_champion, compare, find_champion, stored_predictions
 from tasks.gate import gate
 from tasks.io import read_params, write_json
 from tasks.predict import predict_split
+from tasks.predict_version import predict_version
 from tasks.predictions import Predictions, read_predictions, write_predictions
 from tasks.prepared import read_manifest, read_split
-from tasks.store import client, experiment_id, upload
+from tasks.store import client, experiment_id, predictions_folder, upload
 from tasks.train import new_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -200,7 +193,7 @@ def test_what_cannot_be_compared_fails_and_says_what_to_do(home, tmp_path, store
     passed, value, reason = verdict(told(home))
     assert (passed, value) == (False, None)
     assert "ner version 1" in reason
-    assert reason.endswith("run `python -m tasks.champion --predict`, then `dvc repro gate`")
+    assert reason.endswith("run `python -m tasks.compare reports --predict`, then `dvc repro gate`")
     assert str(tmp_path) not in reason
 
 
@@ -230,18 +223,6 @@ def test_a_server_that_is_down_fails_within_seconds(home, monkeypatch):
     passed, value, reason = verdict(told(home))
     assert (passed, value) == (False, None) and f"MLflow at {address} cannot be reached" in reason
     assert time.monotonic() - started < 10
-
-
-def test_the_command_shows_overall_and_by_type_and_says_what_is_not_stored(home, tmp_path):
-    assert describe("ner", METRICS, home / "reports").startswith("no version of 'ner'")
-    crown(tmp_path, predictions(range(5)))
-    shown = describe("ner", METRICS, home / "reports")
-    assert shown.startswith("This model against the champion, ner version 1, by F1; 90 % intervals")
-    lines = {line.split()[0]: line.split()[1:4] for line in shown.splitlines() if line}
-    assert lines["validation"] == ["1.0000", "0.8750", "+0.1250"] and {"LOC", "PER"} <= lines.keys()
-    assert "has no predictions for the test split" in shown
-    crown(tmp_path, predictions(), splits=("validation", "test"))
-    assert "\ntest" in describe("ner", METRICS, home / "reports")
 
 
 @pytest.fixture(scope="module")
@@ -277,10 +258,10 @@ def test_the_champion_predicts_the_present_data_as_it_was_trained_and_can_then_b
     metrics = {**METRICS, "fingerprint": manifest["fingerprint"]}
     assert not verdict(told(home, metrics))[0]
 
-    assert predict_champion(PARAMS, prepared) == "ner version 1"
+    predict_version(version, PARAMS, prepared)
     assert verdict(told(home, metrics))[1] is not None
     ours = read_predictions(home / "reports" / "predictions", "test")
-    theirs = stored_predictions(version, ours, "test")
+    theirs = stored_predictions(version, ours.fingerprint, "test", "")
     assert theirs.context == "sentence" and theirs.labels == manifest["labels"] == ours.labels[::-1]
     assert theirs.gold == [[manifest["labels"][i] for i in ids] for ids in read_split(prepared, "test").tag_ids]
     assert theirs.tags(theirs.logits_alone) == ours.tags(ours.logits_alone)
@@ -291,12 +272,7 @@ def test_a_champion_of_other_tags_is_refused_in_one_sentence(home, prepared, mod
     manifest = json.loads((prepared / "manifest.json").read_text())
     copy = shutil.copytree(prepared, tmp_path / "prepared")
     write_json(copy / "manifest.json", {**manifest, "labels": [*manifest["labels"], "B-DATE", "I-DATE"]})
-    register(model, context="document")
-    with pytest.raises(ModelError, match=r"ner version 1 was trained on the tags .*take the alias 'champion'") as error:
-        predict_champion(PARAMS, copy)
+    version = register(model, context="document")
+    with pytest.raises(ModelError, match=r"ner version 1 was trained on the tags .*take another version") as error:
+        predict_version(version, PARAMS, copy)
     assert "\n" not in str(error.value)
-
-
-def test_without_a_champion_there_is_nothing_to_predict(home, prepared):
-    with pytest.raises(RegistryError, match="no version of 'ner' has the alias 'champion'"):
-        predict_champion(PARAMS, prepared)

@@ -1,0 +1,75 @@
+"""A registered version predicts the present data as it was trained to read it, so that it can be compared there.
+
+    predict_version(resolve("ner@champion"), read_params(), Path("data/prepared"))
+
+Reads   the version's files from the registry; data/prepared, params.yaml [prediction]
+Writes  predictions/<data fingerprint>/{validation,test}.parquet into the version's MLflow run
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ner.errors import ModelError
+from ner.gate import SPLITS
+from ner.params import Params
+from tasks.champion import fetch_model, run_of, shown
+from tasks.predictions import write_predictions
+from tasks.prepared import read_manifest, read_split
+from tasks.store import client, patience, predictions_folder, registry_errors, upload
+
+
+def predict_version(version: Any, params: Params, prepared: Path) -> None:
+    """Predict both splits, and store that in the version's run.
+
+    Raises ModelError where the version knows other tags than the data has, and RegistryError.
+    """
+    import torch
+
+    from ner.prediction import Tagger
+    from tasks.predict import predict_split
+
+    manifest, run_id = read_manifest(prepared), run_of(version)
+    with tempfile.TemporaryDirectory() as scratch:
+        params = as_trained(params, run_id)
+        print(f"fetching {shown(version)} from the registry", flush=True)
+        folder = fetch_model(version, Path(scratch))
+        tagger = Tagger.load(folder, device="cuda" if torch.cuda.is_available() else "cpu")
+        ordered = InOrder(tagger, manifest["labels"], shown(version))
+        files = []
+        for name in SPLITS:
+            split = read_split(prepared, name)
+            predictions = predict_split(ordered, split, params, name, manifest["fingerprint"])
+            files.append(Path(scratch) / f"{name}.parquet")
+            write_predictions(files[-1], predictions)
+        with registry_errors(), patience():
+            upload(client(), run_id, files, predictions_folder(manifest["fingerprint"]))
+    print(f"the predictions of {shown(version)} are in its MLflow run", flush=True)
+
+
+class InOrder:
+    """A Tagger whose columns are in the order of other labels: those of the data. Raises ModelError for other tags."""
+
+    def __init__(self, tagger: Any, labels: Sequence[str], name: str) -> None:
+        if sorted(tagger.labels) != sorted(labels):
+            raise ModelError(
+                f"{name} was trained on the tags {', '.join(sorted(tagger.labels))}, the data has "
+                f"{', '.join(sorted(labels))}, so that their scores cannot be compared: take another version, or go "
+                "back to its data."
+            )
+        self.tagger, self.labels = tagger, list(labels)
+        self.columns = [tagger.labels.index(label) for label in labels]
+
+    def logits(self, *arguments: Any, **options: Any) -> list[np.ndarray]:
+        """What Tagger.logits takes and returns."""
+        return [rows[:, self.columns] for rows in self.tagger.logits(*arguments, **options)]
+
+
+def as_trained(params: Params, run_id: str) -> Params:
+    """The present parameters, with the context that a version's run was trained with where it says so."""
+    with registry_errors():
+        context = client().get_run(run_id).data.params.get("encoding.context", params.encoding.context)
+    return params.model_copy(update={"encoding": params.encoding.model_copy(update={"context": context})})
