@@ -6,21 +6,14 @@ Reads   the MLflow registry, through `python -m tasks.promotion`
 Writes  the history in the registry; an artifact in Prefect
 """
 
-import os
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any, Literal
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.runtime import flow_run
-from prefect.states import Completed, Failed, State
+from prefect.states import State
 
-from flows.process import stream
-from flows.quiet import shorten_logs
-from flows.stages import stage_environment
-from tasks.io import read_json
+from flows.told import run_module
+from tasks.plain_text import in_markdown
 
 VERDICTS = {True: "passed", False: "**failed**", None: "not run"}
 
@@ -43,41 +36,24 @@ def ner_rollback(reason: str) -> State:
 
 def promotion(*arguments: str) -> State:
     """Run `python -m tasks.promotion`, its lines in the log; its entry as an artifact, its sentence as the state."""
-    shorten_logs()
-    log = get_run_logger()
-    environment = stage_environment(str(flow_run.id), flow_run.ui_url if os.environ.get("PREFECT_API_URL") else None)
-    environment["NER_FLOW_RUN_NAME"] = flow_run.name
-    last = [""]
-
-    def hear(line: str) -> None:
-        last[0] = line
-        log.info(line)
-
-    with tempfile.TemporaryDirectory() as scratch:
-        report = Path(scratch) / "report.json"
-        command = [sys.executable, "-m", "tasks.promotion", *arguments, "--report", str(report)]
-        status = stream(command, Path.cwd(), environment, hear)
-        told = read_json(report) if report.exists() else {}
-    if told.get("entry"):
-        create_markdown_artifact(markdown(told), key="promotion", description=told["sentence"])
-    if status:
-        return Failed(message=told.get("sentence") or last[0] or f"promotion: it ended with status {status}.")
-    return Completed(message=told.get("sentence") or "The history already has where champion points: nothing to do.")
+    told = run_module("promotion", *arguments)
+    if told.report.get("entry"):
+        create_markdown_artifact(markdown(told.report), key="promotion", description=told.report["sentence"])
+    return told.state("The history already has where champion points: nothing to do.")
 
 
 def markdown(told: dict[str, Any]) -> str:
     """An entry of the history as a page: what happened, each check, and what was done."""
     entry = told["entry"]
-    lines = [f"# {told['sentence']}", ""]
+    lines = [f"# {in_markdown(told['sentence'])}", ""]
     if entry["checks"]:
         lines += ["| check | verdict | reason |", "|---|---|---|"]
         for check in entry["checks"]:
-            reason = check["reason"].replace("|", "\\|")
-            lines.append(f"| {check['name']} | {VERDICTS[check['passed']]} | {reason} |")
+            lines.append(f"| {check['name']} | {VERDICTS[check['passed']]} | {in_markdown(check['reason'])} |")
         lines.append("")
     for name in ("kind", "when", "who", "action", "gate", "reason"):
         if entry[name]:
-            lines.append(f"- {name}: {entry[name]}")
+            lines.append(f"- {name}: {in_markdown(entry[name])}")
     versions = {name: entry[name]["version"] if entry[name] else "none" for name in ("before", "after", "champion")}
     lines.append("- versions: from {before} to {after}; champion now: {champion}".format(**versions))
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """The Prefect server, the MLflow server, a worker and the watch of promotions here, under one log, until Ctrl-C.
 
-Run     python -m flows.up         (make up; other ports: NER_PREFECT_PORT=4201 NER_MLFLOW_PORT=5001 make up)
+Run     python -m flows.up         (make up; other ports: NER_PREFECT_PORT=4201 NER_MLFLOW_PORT=5001 make up;
+                                    NER_WEBHOOK=1: MLflow tells the watch of moved aliases, see flows/webhook.py)
 Writes  .ner/up.log, and while it runs .ner/profiles.toml, through which `prefect` in this folder finds its server
 """
 
@@ -8,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,8 +18,9 @@ import psutil
 from honcho.manager import Manager
 from honcho.printer import Printer
 
+from flows import webhook
 from flows.lock import STATE, hold
-from flows.servers import Ports, check_free, commands, environment, read_ports
+from flows.servers import Ports, check_free, check_port, commands, environment, read_ports
 from ner.errors import NerError
 from tasks.cli import run_stage
 from tasks.io import write_text
@@ -94,17 +96,28 @@ class Tee:
         self._terminal.flush()
 
 
-def supervise(root: Path, ports: Ports) -> None:
+def supervise(root: Path, ports: Ports, hook: webhook.Settings | None) -> None:
     """Run the processes until a signal. Raises NerError where one of them ends by itself; the others then stop too."""
-    seen = environment(root, ports)
+    processes = commands(root, ports)
+    seen = environments(root, ports, hook, processes)
     with (root / STATE / "up.log").open("w", encoding="utf-8") as log:
         manager = Supervisor(Printer(Tee(sys.stdout, log)))
-        for name, command in commands(root, ports).items():
-            manager.add_process(name, command, env=seen, cwd=str(root))
+        for name, command in processes.items():
+            manager.add_process(name, command, env=seen[name], cwd=str(root))
         manager.loop()
     if manager.returncode not in BY_SIGNAL:
         name = manager.first_to_stop or "a process"
         raise NerError(f"{name} ended by itself, so everything was stopped; .ner/up.log has its last words.")
+
+
+def environments(
+    root: Path, ports: Ports, hook: webhook.Settings | None, names: Iterable[str]
+) -> dict[str, dict[str, str]]:
+    """What each process sees: the secret of the webhook is for the watch alone, the rest of it for MLflow."""
+    shared = environment(root, ports)
+    secret = {name: shared.pop(name) for name in (webhook.SECRET,) if name in shared}
+    more = {"mlflow": webhook.server_environment(root, hook), "watch": secret}
+    return {name: {**shared, **more.get(name, {})} for name in names}
 
 
 @contextmanager
@@ -121,12 +134,14 @@ def profile(root: Path, ports: Ports) -> Iterator[None]:
 def main() -> None:
     """Check, start, wait. Raises BusyError for a port, or where `make up` already runs here."""
     root = Path.cwd()
-    ports = read_ports(os.environ)
+    ports, hook = read_ports(os.environ), webhook.read_settings(os.environ)
     with hold(root, "up", "make up"):
         check_free(ports)
+        if hook:
+            check_port("the webhook", "NER_WEBHOOK_PORT", hook.port)
         (root / "mlflow" / "data" / "artifacts").mkdir(parents=True, exist_ok=True)
         with profile(root, ports):
-            supervise(root, ports)
+            supervise(root, ports, hook)
 
 
 if __name__ == "__main__":

@@ -2,20 +2,28 @@
 
 Run     python -m flows.watch      (needs PREFECT_API_URL, and MLFLOW_TRACKING_URI as http)
 
-A look is one request for the registered model, whose tags are the history; most looks end there. What it starts is
+A look is one request for the registered model, whose tags are the history; most looks end there. It looks every 15 s
+and, with NER_WEBHOOK=1, as soon as MLflow says that an alias has moved (flows/webhook.py). What it starts is
 idempotent, so that a restart here, or asking twice, adds nothing.
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound, PrefectException
 
+from flows import webhook
+from flows.registry import ask
+from flows.webhook_receiver import Seldom, listen, receiver
 from flows.worker import wait_until_healthy
 from ner.errors import NerError
 from ner.promotion import Entry, read_history, sentence
@@ -26,6 +34,8 @@ DEPLOYMENT = "ner-promoted/promoted"
 ALIAS = "champion"
 LOOK_EVERY_S = 15
 START_AGAIN_AFTER_S = 600  # a check takes a minute; after this long without an entry its flow run was lost
+STARTS_IN_A_ROW = 3  # a flow run that ended without an entry is followed at once, but not for ever
+SETTLE_S = 0.5  # a rollback moves the alias, and writes the history just after
 MISSES = 2  # so many looks in a row fail before it is said: servers that start together are not there at once
 
 
@@ -44,17 +54,28 @@ class Seen:
         return known.version if known else None
 
 
+class Run(NamedTuple):
+    """A flow run that was started here."""
+
+    id: UUID
+    name: str
+
+
 @dataclass
 class Watch:
-    """look: asks the registry; start: starts the flow and returns its run's name; say: prints a line."""
+    """look: asks the registry; start: starts the flow; is_over: whether a run of it has ended; say: prints a line."""
 
     look: Callable[[], Seen]
-    start: Callable[[], str]
+    start: Callable[[], Run]
+    is_over: Callable[[Run], bool]
     say: Callable[[str], None]
     misses: int = 0
     entries: int | None = None
-    started: tuple[int | None, int] | None = field(default=None)  # for which champion, after how many entries
+    move: tuple[int | None, int] | None = None  # what was started last: for which champion, after how many entries
+    run: Run | None = None
     started_at: float = 0.0
+    starts: int = 0
+    was_over: bool = False
 
     def step(self, now: float) -> None:
         """Look once, at `now` in seconds. What cannot be reached is told once, and the next step looks again."""
@@ -76,42 +97,67 @@ class Watch:
                 self.say(("" if entry.passed else "WARNING: ") + sentence(seen.model, entry))
         self.entries = len(seen.entries)
         move = (seen.champion, len(seen.entries))
+        where = f"version {seen.champion}" if seen.champion else "no version"
         if seen.champion == seen.recorded:
-            self.started = None
-        elif move != self.started or now - self.started_at >= START_AGAIN_AFTER_S:
-            name = self.start()
-            self.started, self.started_at = move, now
-            where = f"version {seen.champion}" if seen.champion else "no version"
+            self.move = None
+        elif move != self.move:
+            name = self.begin(move, now, starts=1)
             self.say(f"champion of {seen.model} points to {where}, unknown to the history: flow run {name} checks it")
+        elif lost := self.lost(now):
+            name = self.begin(move, now, self.starts + 1)
+            self.say(f"flow run {lost} left no entry in the history for {where}: flow run {name} checks it again")
+
+    def begin(self, move: tuple[int | None, int], now: float, starts: int) -> str:
+        """Start the flow for a move of the alias; returns its run's name."""
+        self.run = self.start()
+        self.move, self.started_at, self.starts, self.was_over = move, now, starts, False
+        return self.run.name
+
+    def lost(self, now: float) -> str | None:
+        """The name of the last flow run where it ended, and the look after that still finds no entry; or took too long.
+
+        A killed one is followed within two looks, and the third in a row after START_AGAIN_AFTER_S.
+        """
+        if now - self.started_at >= START_AGAIN_AFTER_S:
+            return self.run.name
+        before, self.was_over = self.was_over, self.starts < STARTS_IN_A_ROW and self.is_over(self.run)
+        return self.run.name if before and self.was_over else None
 
 
 def look() -> Seen:
     """Ask the registry. Raises NerError and httpx.HTTPError."""
-    model, uri = read_params().registry.model, os.environ["MLFLOW_TRACKING_URI"].rstrip("/")
-    user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
-    answer = httpx.get(
-        f"{uri}/api/2.0/mlflow/registered-models/get",
-        params={"name": model},
-        auth=(user, password) if user else None,
-        timeout=10,
-    )
-    if answer.status_code == 404:
-        return Seen(model, None, [])
-    answer.raise_for_status()
+    model = read_params().registry.model
     try:
-        about = answer.json()["registered_model"]
-        tags = {tag["key"]: tag.get("value", "") for tag in about.get("tags", [])}
-        versions = [int(one["version"]) for one in about.get("aliases", []) if one["alias"] == ALIAS]
+        about = ask("GET", "registered-models/get", params={"name": model})
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code == 404:
+            return Seen(model, None, [])
+        raise
+    try:
+        found = about["registered_model"]
+        tags = {tag["key"]: tag.get("value", "") for tag in found.get("tags", [])}
+        versions = [int(one["version"]) for one in found.get("aliases", []) if one["alias"] == ALIAS]
     except (ValueError, KeyError, TypeError):
         raise NerError("what answers at MLFLOW_TRACKING_URI is no MLflow server") from None
     return Seen(model, versions[0] if versions else None, read_history(tags))
 
 
-def start() -> str:
-    """Start a flow run of the deployment; returns its name. Raises PrefectException and httpx.HTTPError."""
+def start() -> Run:
+    """Start a flow run of the deployment. Raises PrefectException and httpx.HTTPError."""
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name(DEPLOYMENT)
-        return client.create_flow_run_from_deployment(deployment.id).name
+        made = client.create_flow_run_from_deployment(deployment.id)
+        return Run(made.id, made.name)
+
+
+def is_over(run: Run) -> bool:
+    """Whether the flow run has ended, in whatever way, or somebody deleted it."""
+    with get_client(sync_client=True) as client:
+        try:
+            state = client.read_flow_run(run.id).state
+        except ObjectNotFound:
+            return True
+        return state is not None and state.is_final()
 
 
 def problem(error: Exception) -> str:
@@ -128,10 +174,21 @@ def main() -> None:
     with suppress(NerError):  # the worker ends `make up` for a server that does not come
         wait_until_healthy("the Prefect server", f"{os.environ['PREFECT_API_URL']}/health")
         wait_until_healthy("the MLflow server", f"{os.environ['MLFLOW_TRACKING_URI']}/health")
-    watch = Watch(look, start, lambda line: print(line, flush=True))
+    model, hook, wake = read_params().registry.model, webhook.read_settings(os.environ), threading.Event()
+    secret = webhook.read_secret(Path.cwd(), os.environ) if hook else ""
+    if hook:
+        listen(receiver(model, secret, wake.set, Seldom(say)), hook.port)
+    watch, is_settled = Watch(look, start, is_over, say), False
     while True:
+        is_settled = is_settled or webhook.settle(model, hook, secret, say)
         watch.step(time.monotonic())
-        time.sleep(LOOK_EVERY_S)
+        if wake.wait(LOOK_EVERY_S):
+            time.sleep(SETTLE_S)
+        wake.clear()
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -11,66 +11,32 @@ Nobody has to tell that they promote: where the alias is and where the history's
 """
 
 import argparse
-import getpass
 import json
-import os
-import subprocess
-import sys
-import tempfile
-import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from ner.errors import NerError, RegistryError
+from ner.errors import NerError
 from ner.promotion import (
     PROMOTION,
     REMOVAL,
     RESTORE,
     ROLLBACK,
     WARN,
-    Check,
     Entry,
     Ref,
-    check_gate,
-    check_golden,
-    golden_size,
     is_recorded,
     last_good,
-    new_key,
-    read_history,
-    rows,
     sentence,
     to_tag,
-    with_table,
 )
-from tasks.champion import ALIAS, find_champion, no_champion, run_of, shown
+from tasks.champion import ALIAS, find_champion, no_champion, shown
+from tasks.checks import check_version
 from tasks.cli import run_stage
+from tasks.history import append, champion_of, history, history_table, is_still_there, ref, utc_now, who
 from tasks.io import read_params, write_json
-from tasks.predictions import read_predictions
-from tasks.registry import ROOT, check_model_files, content_digest, has_files, resolve, use_this_store
-from tasks.store import client, exists, patience, predictions_folder, registry_errors
+from tasks.registry import resolve
+from tasks.store import client, registry_errors
 
 CHECKS_FAILED = 6  # exit status
-CHECKS = ("gate", "files", "loads", "predictions")
-ANSWER, ANSWER_WITHIN_S = ROOT / "mlflow" / "answer.py", 600
-SPLIT = "validation"
-CODE, MODEL_CODE = "code/ner", "ner_model.py"
-BESIDE = {"MLmodel", "conda.yaml", "python_env.yaml", "registered_model_meta", "requirements.txt", MODEL_CODE}
-LOADER = "mlflow.pyfunc.loaders.code_model"
-
-
-@dataclass(frozen=True)
-class Golden:
-    """A few sentences of the validation split, and the tags that evaluation stored for them."""
-
-    tokens: list[list[str]]
-    document_ids: list[int] | None  # None: each sentence alone
-    tags: list[list[str]]
 
 
 def record(model: str, on_failure: str = WARN, again: bool = False) -> Entry | None:
@@ -125,138 +91,6 @@ def rollback(model: str, reason: str) -> Entry:
         return entry
 
 
-def check_version(version: Any, say: Callable[[str], None] = lambda line: print(line, flush=True)) -> tuple[Check, ...]:
-    """Every check of a version, told as they end; what follows a failed one of gate and files is not run.
-
-    A version that may have been tampered with is not loaded. Raises RegistryError where the registry cannot be asked.
-    """
-    checks: list[Check] = []
-
-    def add(check: Check) -> bool:
-        checks.append(check)
-        say(f"{shown(version)}: {check.name}: {_VERDICT[check.passed]}: {check.reason}")
-        return bool(check.passed)
-
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "version"
-        golden: list[Golden] = []
-        tags: list[list[str]] = []
-        sound = add(check_gate(version.tags.get("gate")))
-        if sound:
-            say(f"{shown(version)}: fetching its files")
-            sound = add(_check("files", version, lambda: check_files(version, folder)))
-        if not sound:
-            failed = checks[-1].name
-            for name in CHECKS[len(checks) :]:
-                add(Check(name, None, f"not run, since the check {failed!r} failed"))
-            return tuple(checks)
-        stored = _check("predictions", version, lambda: golden.append(read_golden(version, Path(scratch))) or "")
-        asked = golden[0] if golden else Golden([], None, [])
-        say(f"{shown(version)}: loading it with the code that travels with it")
-        loads = add(
-            _check("loads", version, lambda: tags.extend(answer(folder, asked)) or "it loads and answers a text")
-        )
-        if not golden:
-            add(stored)
-        elif not loads:
-            add(Check("predictions", None, "not run, since the check 'loads' failed"))
-        else:
-            add(check_golden(asked.tokens, asked.tags, tags))
-    return tuple(checks)
-
-
-def check_files(version: Any, folder: Path) -> str:
-    """Download a version's files and hold them against its tag `content`; returns what is good about them.
-
-    Raises NerError that says what is wrong, and RegistryError.
-    """
-    wanted = version.tags.get("content")
-    if not wanted:
-        raise NerError("it has no tag 'content', so the pipeline did not register it")
-    use_this_store()
-    from mlflow.artifacts import download_artifacts
-
-    try:
-        with patience(), registry_errors():
-            uri = f"models:/{version.name}/{version.version}"
-            folder.mkdir()
-            download_artifacts(artifact_uri=uri, dst_path=str(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        raise NerError("its files are gone from the artifact store") from None
-    found = version_digest(folder)
-    if found != wanted:
-        raise NerError(f"its files are not those that were registered: sha256 {found[:12]}…, registered {wanted[:12]}…")
-    return f"as registered, sha256 {found[:12]}…"
-
-
-def version_digest(folder: Path) -> str:
-    """tasks.registry.content_digest of a downloaded version: of its model and of the code that travels with it.
-
-    Raises NerError where anything lies there that `register` does not put there, since loading might run it.
-    """
-    model = model_folder(folder)
-    code = [folder / MODEL_CODE, *sorted((folder / CODE).glob("*.py"))]
-    known = {folder / name for name in BESIDE} | set(code)
-    stray = [p for p in sorted(folder.rglob("*")) if p.is_file() and p not in known and not p.is_relative_to(model)]
-    if stray:
-        raise NerError(f"{stray[0].relative_to(folder).as_posix()} lies among its files and is not of the pipeline")
-    check_model_files(model)
-    return content_digest(model, code)
-
-
-def model_folder(folder: Path) -> Path:
-    """Where a downloaded version has its model. Raises NerError where MLmodel is not what `register` writes."""
-    try:
-        flavors = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["flavors"]
-        conf = flavors["python_function"]
-        path = conf["artifacts"]["model"]["path"]
-        (inside,) = (folder / "artifacts").iterdir()
-        told = (set(flavors), set(conf["artifacts"]), conf["loader_module"], conf["code"], "python_model" in conf)
-        code = Path(conf["model_code_path"]).name
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        raise NerError("its files are not laid out as the pipeline registers them") from None
-    if (*told, code) != ({"python_function"}, {"model"}, LOADER, "code", False, MODEL_CODE) or folder / path != inside:
-        raise NerError("its MLmodel is not the one that the pipeline registers")
-    return inside
-
-
-def read_golden(version: Any, scratch: Path) -> Golden:
-    """The first sentences of validation as the version's own run has them. Raises NerError where it has none."""
-    fingerprint = version.tags.get("data_fingerprint")
-    if not fingerprint:
-        raise NerError("it has no tag 'data_fingerprint', so which predictions are its own is not known")
-    run_id, folder = run_of(version), predictions_folder(fingerprint)
-    path = f"{folder}/{SPLIT}.parquet"
-    with registry_errors(), patience():
-        store = client()
-        if path not in {entry.path for entry in store.list_artifacts(run_id, folder)}:
-            raise NerError(f"its run has no {path}, so there is nothing to hold its predictions against")
-        stored = read_predictions(Path(store.download_artifacts(run_id, path, str(scratch))).parent, SPLIT)
-    size = golden_size(stored.document_ids) if stored.context == "document" else None
-    first = slice(size if size is not None else golden_size(range(len(stored.tokens))))
-    tags = stored.tags(stored.logits_alone if size is None else stored.logits)
-    return Golden(stored.tokens[first], None if size is None else stored.document_ids[first], tags[first])
-
-
-def answer(folder: Path, golden: Golden) -> list[list[str]]:
-    """The tags that a downloaded version gives, loaded in a process that sees no code but its own. Raises NerError."""
-    with tempfile.TemporaryDirectory() as scratch:
-        questions, answers = Path(scratch) / "questions.json", Path(scratch) / "answers.json"
-        write_json(questions, {"sentences": golden.tokens, "document_ids": golden.document_ids})
-        command = [sys.executable, "-I", str(ANSWER), str(folder), str(questions), str(answers)]
-        seen = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{scratch}/unused.db"}
-        try:
-            done = subprocess.run(
-                command, cwd=scratch, env=seen, capture_output=True, text=True, timeout=ANSWER_WITHIN_S
-            )
-        except subprocess.TimeoutExpired:
-            raise NerError(f"it did not answer within {ANSWER_WITHIN_S} s") from None
-        if done.returncode:
-            said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            raise NerError(f"loading it ends with status {done.returncode}: {(said or ['no word why'])[-1][:200]}")
-        return json.loads(answers.read_text(encoding="utf-8"))["tags"]
-
-
 def act(model: str, bad: Ref, entries: list[Entry], on_failure: str) -> tuple[Ref | None, str]:
     """What follows a failed check: who is champion then, and what was done, in words."""
     if on_failure != RESTORE:
@@ -271,84 +105,12 @@ def act(model: str, bad: Ref, entries: list[Entry], on_failure: str) -> tuple[Re
     return target, f"the alias was put back on version {target.version}"
 
 
-def history(model: str) -> list[Entry]:
-    """Every entry, oldest first; none where there is no such model. Raises NerError and RegistryError."""
-    from mlflow.exceptions import MlflowException
-
-    if not exists() and not os.environ.get("MLFLOW_REGISTRY_URI"):
-        return []
-    with registry_errors():
-        try:
-            return read_history(client().get_registered_model(model).tags)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return []
-            raise
-
-
-def append(model: str, entry: Entry) -> None:
-    """Add the entry under a name that no tag has, and show the last ones in the model's description."""
-    store = client()
-    key = new_key(store.get_registered_model(model).tags, uuid.uuid4().hex[:8])
-    store.set_registered_model_tag(model, key, to_tag(entry))
-    about = store.get_registered_model(model)
-    store.update_registered_model(model, with_table(about.description or "", read_history(about.tags)))
-
-
-def is_still_there(model: str, one: Ref) -> bool:
-    """Whether the registry has this very version, with its files."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        version = client().get_model_version(model, str(one.version))
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return False
-        raise
-    return ref(version) == one and has_files(version)
-
-
 def put_alias(model: str, target: Ref | None) -> None:
     """Set `champion`, or take it away."""
     if target is None:
         client().delete_registered_model_alias(model, ALIAS)
     else:
         client().set_registered_model_alias(model, ALIAS, str(target.version))
-
-
-def champion_of(entries: list[Entry]) -> Ref | None:
-    """Who is champion by the history's last word."""
-    return entries[-1].champion if entries else None
-
-
-def ref(version: Any) -> Ref:
-    """A version of MLflow as the history names it."""
-    return Ref(int(version.version), int(version.creation_timestamp))
-
-
-def who(environment: Mapping[str, str] = os.environ) -> str:
-    """Which flow run, or who at this machine; MLflow does not tell who set an alias."""
-    if name := environment.get("NER_FLOW_RUN_NAME"):
-        return f"flow run {name}"
-    try:
-        return f"{getpass.getuser()}, from the command line"
-    except (OSError, KeyError):
-        return "the command line"
-
-
-def utc_now() -> str:
-    """ISO 8601 to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def history_table(model: str) -> str:
-    """The history for a terminal, newest first."""
-    entries = history(model)
-    if not entries:
-        return f"no version of {model!r} was ever seen as champion: the history is empty."
-    table = rows(entries)
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
 
 
 def report(path: Path | None, model: str, entry: Entry | None) -> None:
@@ -385,19 +147,6 @@ def main() -> None:
         print(sentence(model, found) if found else "the history already has where champion points", flush=True)
         raise SystemExit(CHECKS_FAILED if found and found.passed is False else 0)
 
-
-def _check(name: str, version: Any, work: Callable[[], str]) -> Check:
-    """The check with what `work` returns, or the sentence of its error; a registry that is down is no verdict."""
-    try:
-        return Check(name, True, work())
-    except NerError as error:
-        if isinstance(error, RegistryError):
-            with registry_errors():
-                client().get_model_version(version.name, version.version)
-        return Check(name, False, str(error).rstrip("."))
-
-
-_VERDICT = {True: "passed", False: "FAILED", None: "–"}
 
 if __name__ == "__main__":
     run_stage("promotion", main)

@@ -11,13 +11,15 @@ import yaml
 from ner.errors import NerError, RegistryError
 from ner.prediction import Tagger, load_tokenizer
 from ner.promotion import BEGIN, PROMOTION, REMOVAL, RESTORE, ROLLBACK, Entry
-from tasks import promotion, store
+from tasks import store
 from tasks.champion import predictions_folder
+from tasks.checks import check_version, version_digest
+from tasks.history import append, history, history_table, ref, who
 from tasks.io import read_params
 from tasks.predict import predict_split
 from tasks.predictions import write_predictions
 from tasks.prepared import read_manifest, read_split
-from tasks.promotion import append, check_version, history, history_table, record, ref, rollback, version_digest
+from tasks.promotion import record, rollback
 from tasks.registry import add_version, content_digest
 from tasks.store import client, experiment_id, upload
 from tasks.train import new_model
@@ -203,6 +205,14 @@ def test_what_loading_might_run_is_only_what_was_registered(model, change):
     assert said(version)["files"][0] is False
 
 
+def test_a_verdict_on_missing_files_names_no_folder_of_this_machine(model):
+    version = new_version(model)
+    (files_of(version) / "artifacts" / "release" / "model.safetensors").unlink()
+    assert said(version)["files"] == (False, "its model holds no model.safetensors")
+    shutil.rmtree(files_of(version))
+    assert said(version)["files"] == (False, "its files are gone from the artifact store")
+
+
 def test_the_digest_of_a_version_is_the_one_that_register_writes(model):
     version = new_version(model)
     assert version_digest(files_of(version)) == version.tags["content"] == content_digest(model)
@@ -260,5 +270,5 @@ def test_a_registry_that_is_down_is_no_verdict(monkeypatch):
 
 
 def test_who_is_the_flow_run_where_there_is_one():
-    assert promotion.who({"NER_FLOW_RUN_NAME": "brave-otter"}) == "flow run brave-otter"
-    assert promotion.who({}).endswith("the command line")
+    assert who({"NER_FLOW_RUN_NAME": "brave-otter"}) == "flow run brave-otter"
+    assert who({}).endswith("the command line")
