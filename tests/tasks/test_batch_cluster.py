@@ -1,0 +1,109 @@
+"""Batches on Dask: real worker processes, one of them killed -9 in the middle, and a cluster that is there already."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from ner.errors import NerError
+from ner.prediction import load_tokenizer
+from tasks.batch import Request, predict
+from tasks.batch_chunks import Settings
+from tasks.io import read_params
+from tasks.prepared import read_manifest
+from tasks.train import new_model
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = 240
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, tiny_encoder, prepared) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "release"
+    encoding = read_params(ROOT / "params.yaml").encoding.model_copy(update={"max_length": 32})
+    new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(folder)
+    load_tokenizer(tiny_encoder).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("texts") / "texts.jsonl"
+    rows = [{"id": f"r{n}", "text": f"Marta Okafor joined Helvion Steel in Rotterdam. {n}"} for n in range(ROWS)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def embedded(texts, model, tmp_path_factory) -> list[dict]:
+    output = tmp_path_factory.mktemp("embedded") / "out.parquet"
+    predict(Request(str(texts), output, str(model), Settings(chunk_rows=3)), say=lambda line: None)
+    return pq.read_table(output).to_pylist()
+
+
+def same(rows: list[dict], others: list[dict]) -> bool:
+    """Whether all is equal, in the same order, but for a score in its fifth decimal."""
+    for row, other in zip(rows, others, strict=True):
+        for one, two in zip(row["entities"], other["entities"], strict=True):
+            assert one.pop("score") == pytest.approx(two.pop("score"), abs=1e-4)
+        assert row == other
+    return True
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_in_the_middle_costs_nothing_but_time(texts, model, embedded, tmp_path):
+    output = tmp_path / "out.parquet"
+    command = [sys.executable, "-m", "tasks.batch", f"--input={texts}", f"--output={output}", f"--model={model}"]
+    child = subprocess.Popen([*command, "--chunk-rows=3", "--cluster=local:2"], cwd=ROOT, stderr=subprocess.PIPE)
+    parts, until = tmp_path / "out.parquet.parts", time.monotonic() + 180
+    while len(list(parts.glob("[0-9]*.parquet"))) < 3:
+        assert child.poll() is None and time.monotonic() < until, child.stderr.read().decode()
+        time.sleep(0.01)
+    workers = [one for one in psutil.Process(child.pid).children() if "spawn_main" in " ".join(one.cmdline())]
+    workers[0].kill()
+    assert len(workers) == 2 and len(list(parts.glob("[0-9]*.parquet"))) < ROWS / 3
+    _, told = child.communicate(timeout=180)
+    assert child.returncode == 0, told.decode()
+    assert same(pq.read_table(output).to_pylist(), embedded)
+
+
+def test_a_cluster_that_is_there_gives_the_same_and_its_end_is_told_in_a_sentence(texts, model, embedded, tmp_path):
+    scheduler = tmp_path / "scheduler.json"
+    run = [sys.executable, "-m"]
+    options = ["--scheduler-file", str(scheduler), "--no-dashboard"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    worker = [*run, "distributed.cli.dask_worker", "--no-nanny", "--nthreads", "1", *options]
+    processes = [
+        subprocess.Popen(
+            [*run, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", *options], **quiet
+        ),
+        subprocess.Popen(worker, cwd=ROOT, env=environment, **quiet),
+    ]
+    try:
+        until = time.monotonic() + 60
+        while not (scheduler.exists() and scheduler.read_text().strip().endswith("}")):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        address = json.loads(scheduler.read_text())["address"]
+        output = tmp_path / "out.parquet"
+        request = Request(str(texts), output, str(model), Settings(chunk_rows=3), cluster=address)
+        predict(request, say=lambda line: None)
+        assert same(pq.read_table(output).to_pylist(), embedded)
+    finally:
+        for process in processes[::-1]:
+            process.kill()
+            process.wait()
+
+
+def test_a_cluster_that_does_not_answer_is_told_in_a_sentence(texts, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.batch_cluster.WORKERS_WITHIN_S", 0.5)
+    request = Request(str(texts), tmp_path / "out.parquet", str(model), cluster="tcp://127.0.0.1:9")
+    with pytest.raises(NerError, match="no Dask cluster with workers answers at tcp://127.0.0.1:9.*start it; the same"):
+        predict(request, say=lambda line: None)
