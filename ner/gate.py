@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ner.params import GateParams
+from ner.params import ExportParams, GateParams
 
 SPLIT = "validation"  # the split that decides; test is only reported
 SPLITS = ("validation", "test")
@@ -86,22 +86,8 @@ def no_worse_than_champion(metrics: dict[str, Any], params: GateParams, champion
         yield Verdict(rule, floor, None, True, champion.absent)
     elif champion.problem:
         yield Verdict(rule, floor, None, False, f"the champion could not be compared: {champion.problem}")
-    elif champion.is_same:
-        reason = f"the champion ({champion.name}) predicts the same tags throughout {SPLIT}: the difference is 0"
-        yield Verdict(rule, floor, 0.0, True, reason)
     else:
-        ours, theirs, gain = (_number(champion.difference, key) for key in ("f1", "other_f1", "difference"))
-        interval = _interval(champion.difference, "interval")
-        if None in (ours, theirs, gain, interval):
-            reason = "the champion could not be compared: a number of the comparison is missing"
-            yield Verdict(rule, floor, None, False, reason)
-            return
-        percent = f"{100 * champion.confidence:g} % " if champion.confidence else ""
-        name = (
-            f"{SPLIT} F1 {ours:.4f} against {theirs:.4f} of the champion ({champion.name}): difference {gain:+.4f}, "
-            f"{percent}interval {_range(interval, '+')}, whose lower end"
-        )
-        yield _at_least(rule, name, interval[0], floor)
+        yield _no_worse(rule, floor, "the champion", champion)
 
 
 def max_shared_sentences(metrics: dict[str, Any], params: GateParams, champion: Champion) -> Iterator[Verdict]:
@@ -156,6 +142,18 @@ def judge(metrics: dict[str, Any], params: GateParams, champion: Champion) -> di
     }
 
 
+def judge_export(
+    metrics: dict[str, Any], params: GateParams, export: ExportParams, champion: Champion, original: Champion
+) -> dict[str, Any]:
+    """What `judge` returns for an exported model, with the rule that it has not lost more than allowed.
+
+    original: the comparison with the model that it was made of.
+    """
+    verdict = judge(metrics, params, champion)
+    lost = _no_worse("no_worse_than_original", 0.0 - export.max_f1_loss, "the original", original)
+    return {**verdict, "passed": verdict["passed"] and lost.passed, "rules": [*verdict["rules"], asdict(lost)]}
+
+
 def failure(gate: Mapping[str, Any]) -> str:
     """One sentence with the reasons of the rules that failed."""
     return "the gate failed, so nothing is registered: " + "; ".join(_reasons(gate, False)) + "."
@@ -175,6 +173,23 @@ def summary(gate: Mapping[str, Any]) -> str:
 
 def _reasons(gate: Mapping[str, Any], passed: bool) -> list[str]:
     return [rule["reason"] for rule in gate["rules"] if rule["passed"] is passed]
+
+
+def _no_worse(rule: str, floor: float, who: str, other: Champion) -> Verdict:
+    """The lower end of the paired interval of the difference to `other` is not under the floor."""
+    if other.is_same:
+        reason = f"{who} ({other.name}) predicts the same tags throughout {SPLIT}: the difference is 0"
+        return Verdict(rule, floor, 0.0, True, reason)
+    ours, theirs, gain = (_number(other.difference, key) for key in ("f1", "other_f1", "difference"))
+    interval = _interval(other.difference, "interval")
+    if None in (ours, theirs, gain, interval):
+        return Verdict(rule, floor, None, False, f"{who} could not be compared: a number of the comparison is missing")
+    percent = f"{100 * other.confidence:g} % " if other.confidence else ""
+    name = (
+        f"{SPLIT} F1 {ours:.4f} against {theirs:.4f} of {who} ({other.name}): difference {gain:+.4f}, "
+        f"{percent}interval {_range(interval, '+')}, whose lower end"
+    )
+    return _at_least(rule, name, interval[0], floor)
 
 
 def _at_least(rule: str, name: str, value: float | None, threshold: float) -> Verdict:

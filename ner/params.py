@@ -96,6 +96,17 @@ class GateParams(Block):
     max_words_without_prediction: Annotated[int, Field(ge=0)]
 
 
+class ExportParams(Block):
+    formats: tuple[Literal["onnx", "onnx-int8"], ...]
+    max_f1_loss: Share
+
+    @field_validator("formats", mode="before")
+    @classmethod
+    def _from_yaml(cls, value: Any) -> Any:
+        """A list, which is what YAML has; a tuple cannot be changed."""
+        return tuple(value) if isinstance(value, list) else value
+
+
 class RegistryParams(Block):
     model: Annotated[str, Field(min_length=1, pattern=r"^[^/:\s]+$")]
     experiment: Name
@@ -113,6 +124,7 @@ class Params(Block):
     evaluation: EvaluationParams
     seeds: SeedsParams
     gate: GateParams
+    export: ExportParams
     registry: RegistryParams
 
 

@@ -37,7 +37,8 @@ class Tagger:
         self.device = device
         self.temperature = temperature
         self.overlap = overlap
-        self.batch_subwords = batch_subwords or BATCH_SUBWORDS[torch.device(device).type]
+        own = getattr(model, "batch_subwords", None)  # an exported model knows what suits it
+        self.batch_subwords = batch_subwords or own or BATCH_SUBWORDS[torch.device(device).type]
         self.labels: list[str] = [model.config.id2label[i] for i in range(model.config.num_labels)]
 
     @classmethod

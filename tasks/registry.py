@@ -23,6 +23,7 @@ SERVING = (
     "__init__",
     "encoding",
     "errors",
+    "onnx_model",
     "prediction",
     "probability",
     "tags",
@@ -31,14 +32,15 @@ SERVING = (
 )  # of ner, that travel
 CODE_FILES = (CODE, *(ROOT / "ner" / f"{name}.py" for name in SERVING))
 PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "spacy", "tokenizers", "torch", "transformers")
+WEIGHTS = ("model.safetensors", "model.onnx")  # one of them; the second comes from stage `export`
 UNSAFE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack")  # may run code when loaded
 ALIAS = "challenger"
 CARD = "README.md"  # other words in it do not make another model
 
 
 def check_model_files(folder: Path) -> None:
-    """Raises ModelError where the model is missing, or where a file in another form than safetensors lies in it."""
-    if not (folder / "model.safetensors").is_file():
+    """Raises ModelError where the model is missing, or where a file lies in it that may run code when loaded."""
+    if not any((folder / name).is_file() for name in WEIGHTS):
         raise ModelError(f"{folder} holds no model.safetensors: run `dvc repro`, which writes it.")
     unsafe = [file.name for file in sorted(folder.rglob("*")) if file.suffix in UNSAFE]
     if unsafe:
@@ -87,7 +89,7 @@ def has_files(version: Any) -> bool:
         inside = list_artifacts(artifact_uri=f"{uri}/{model.path}")
     except (MlflowException, OSError, ValueError):
         return False
-    return any(entry.path.endswith(".safetensors") and entry.file_size for entry in inside)
+    return any(Path(entry.path).name in WEIGHTS and entry.file_size for entry in inside)
 
 
 def add_version(model: str, mlflow_run_id: str, folder: Path, content: str) -> Any:
@@ -111,7 +113,7 @@ def add_version(model: str, mlflow_run_id: str, folder: Path, content: str) -> A
                     artifacts={"model": str(folder)},
                     code_paths=[str(code)],
                     signature=signature(),
-                    pip_requirements=[f"{name}=={version}" for name, version in package_versions(PACKAGES).items()],
+                    pip_requirements=requirements(folder),
                     tags={"content": content},
                 )
         finally:
@@ -120,6 +122,12 @@ def add_version(model: str, mlflow_run_id: str, folder: Path, content: str) -> A
         return store.create_model_version(
             model, source=logged.model_uri, run_id=mlflow_run_id, tags={"content": content}, model_id=logged.model_id
         )
+
+
+def requirements(folder: Path) -> list[str]:
+    """What the model of a folder needs to be loaded, in the versions that are installed."""
+    more = ("onnxruntime",) if (folder / "model.onnx").is_file() else ()
+    return [f"{name}=={version}" for name, version in package_versions((*PACKAGES, *more)).items()]
 
 
 def describe(version: Any, description: str, tags: Mapping[str, str]) -> None:

@@ -1,0 +1,125 @@
+"""Who runs in the benchmark: each takes sentences, as lists of tokens, and gives their entities.
+
+contenders = load(Path(), ["pipeline", "core fp32"], Path(".ner/bench"))
+contenders["core fp32"]([["Marta", "Okafor", "left", "."]])     # [{(0, 12, "PER")}]
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from ner.onnx_model import FP32, INT8
+from ner.prediction import Tagger
+from ner.tags import tags_to_spans
+from ner.text import annotate
+from tasks.export import EXPORTS, REPORT, source_digest, write_models
+from tasks.io import read_json, replacing_folder
+from tasks.package import RELEASE
+
+Entities = set[tuple[int, int, str]]  # start, end, type; code points of the tokens with a space between
+Contender = Callable[[Sequence[list[str]]], list[Entities]]
+
+PIPELINE, PIPELINE_32, PIPELINE_FIRST = "pipeline", "pipeline, batch_size=32", "pipeline, aggregation first"
+OPTIONS = {PIPELINE: {}, PIPELINE_32: {"batch_size": 32}, PIPELINE_FIRST: {"aggregation_strategy": "first"}}
+CORE, CORE_BF16, CORE_ONNX, CORE_INT8 = "core fp32", "core bf16", "core onnx", "core onnx-int8"
+NAMES = (PIPELINE, PIPELINE_32, PIPELINE_FIRST, CORE, CORE_BF16, CORE_ONNX, CORE_INT8)
+FORMATS = {CORE_ONNX: FP32, CORE_INT8: INT8}
+RATES = {CORE_BF16: "bf16", CORE_INT8: "int8"}  # in which numbers a contender multiplies; the others in fp32
+
+
+def load(root: Path, names: Iterable[str], cache: Path) -> dict[str, Contender]:
+    """The named contenders, all of models/release; formats that are not in models/export are made in `cache`."""
+    names = list(names)
+    release = Tagger.load(root / RELEASE)
+    found: dict[str, Contender] = {}
+    for name in names:
+        if name in FORMATS:
+            found[name] = core(Tagger.load(exported(root, FORMATS[name], cache)))
+        elif name == CORE_BF16:
+            found[name] = core(Tagger.load(root / RELEASE, precision="bf16"))
+        elif name == CORE:
+            found[name] = core(release)
+        else:
+            found[name] = pipeline(release, **OPTIONS[name])
+    return found
+
+
+def core(tagger: Tagger) -> Contender:
+    """The project's prediction core, as serving and batch use it."""
+
+    def run(sentences: Sequence[list[str]]) -> list[Entities]:
+        found = annotate(tagger, sentences)
+        return [{(entity["start"], entity["end"], entity["type"]) for entity in each} for each in found]
+
+    return run
+
+
+def pipeline(tagger: Tagger, **options: Any) -> Contender:
+    """transformers.pipeline on the same weights, given words. Without aggregation, its default, it tells subwords.
+
+    An aggregation makes entities of them itself, but takes a mark inside of a token, as in U.S., for a word of its own.
+    """
+    import transformers
+
+    annotator = transformers.pipeline("token-classification", model=tagger.model, tokenizer=tagger.tokenizer, **options)
+    decode = aggregated if "aggregation_strategy" in options else by_first_subword
+
+    def run(sentences: Sequence[list[str]]) -> list[Entities]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = annotator(list(sentences), is_split_into_words=True, delimiter=" ")
+        return [decode(tokens, each) for tokens, each in zip(sentences, found, strict=True)]
+
+    return run
+
+
+def by_first_subword(tokens: Sequence[str], found: Sequence[dict[str, Any]]) -> Entities:
+    """Entities of the tags that the first subword of each token has, as the model was trained."""
+    tags = {int(subword["start"]): subword["entity"] for subword in found}
+    return gold(tokens, [tags.get(start, "O") for start, _ in places(tokens)])
+
+
+def aggregated(tokens: Sequence[str], found: Sequence[dict[str, Any]]) -> Entities:
+    """The pipeline's own entities."""
+    return {(int(entity["start"]), int(entity["end"]), entity["entity_group"]) for entity in found}
+
+
+def exported(root: Path, name: str, cache: Path) -> Path:
+    """A folder with the release in that format: of stage `export` where it has it, else made once and kept."""
+    source = source_digest(root / RELEASE)
+    report = read_json(root / REPORT) if (root / REPORT).exists() else {"source": None, "formats": {}}
+    if report["source"] == source and (root / EXPORTS / name).is_dir():
+        return root / EXPORTS / name
+    kept = cache / source[:16] / name
+    if not kept.is_dir():
+        print(f"{name}: exporting the release, once", flush=True)
+        with replacing_folder(kept) as temporary:
+            write_models(root, temporary, (name,))
+            for file in list((temporary / name).iterdir()):
+                file.rename(temporary / file.name)
+            (temporary / name).rmdir()
+    return kept
+
+
+def gold(tokens: Sequence[str], tags: Sequence[str]) -> Entities:
+    """The entities of a sentence's tags."""
+    where = places(tokens)
+    return {(where[span.start][0], where[span.end - 1][1], span.type) for span in tags_to_spans(tags)}
+
+
+def places(tokens: Sequence[str]) -> list[tuple[int, int]]:
+    """Start and end of each token in the tokens with a space between."""
+    ends = list(accumulate(len(token) + 1 for token in tokens))
+    return [(end - 1 - len(token), end - 1) for token, end in zip(tokens, ends, strict=True)]
+
+
+def parameters(model: Any) -> int:
+    """How many weights multiply each subword: all but those of embeddings, which are looked up."""
+    import torch
+
+    looked_up = {
+        id(weights) for part in model.modules() if isinstance(part, torch.nn.Embedding) for weights in part.parameters()
+    }
+    return sum(weights.numel() for weights in model.parameters() if id(weights) not in looked_up)

@@ -1,0 +1,108 @@
+"""The benchmark of prediction on a tiny model: who takes part, what is compared, what is written."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ner.errors import NerError
+from ner.prediction import Tagger, load_tokenizer
+from tasks.bench import agreement, bench, f1, main, markdown
+from tasks.contenders import CORE, NAMES, PIPELINE, PIPELINE_32, exported, gold, parameters, places
+from tasks.io import read_json, read_params
+from tasks.prepared import read_manifest
+from tasks.train import new_model
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMS = read_params(ROOT / "params.yaml")
+TOKENS, TAGS = ["Marta", "Okafor", "left", "U.S.", "."], ["B-PER", "I-PER", "O", "B-LOC", "O"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory, tiny_encoder, prepared) -> Path:
+    folder = tmp_path_factory.mktemp("bench")
+    shutil.copytree(prepared, folder / "data" / "prepared")
+    encoding = PARAMS.encoding.model_copy(update={"max_length": 64})
+    release = folder / "models" / "release"
+    new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(release)
+    load_tokenizer(tiny_encoder).save_pretrained(release)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(root):
+    return bench(root, NAMES, sentences=6, rounds=2)
+
+
+def test_every_contender_reads_the_same_words_and_has_a_ratio_to_the_pipeline(report):
+    assert list(report["contenders"]) == list(NAMES)
+    for entry in report["contenders"].values():
+        assert entry["words_per_second"] > 0 and entry["share_of_bound"] > 0
+        low, median, high = (entry["ratio"][key] for key in ("low", "median", "high"))
+        assert 0 < low <= median <= high
+    assert report["contenders"][PIPELINE]["ratio"] == {"median": 1.0, "low": 1.0, "high": 1.0}
+    assert report["subwords"] > report["words"] > report["sentences"] == 6
+    assert set(report["gflops"]) == {"fp32", "bf16", "int8"}
+
+
+def test_the_core_finds_what_the_pipeline_finds_when_that_is_read_by_first_subwords(report):
+    for name in (PIPELINE, PIPELINE_32, CORE, "core onnx"):
+        assert report["contenders"][name]["same_as_pipeline"] == report["contenders"][name]["same_as_core"] == 1.0
+        assert report["contenders"][name]["f1"] == report["contenders"][CORE]["f1"]
+
+
+def test_the_table_has_a_row_for_each_and_says_on_what_it_was_measured(report):
+    text = markdown(report)
+    assert all(f"| {name} | " in text for name in NAMES)
+    assert report["machine"]["cpu"] in text and "2 rounds" in text and "torch" in text
+
+
+def test_the_command_writes_both_reports(root, monkeypatch, capsys):
+    monkeypatch.chdir(root)
+    arguments = ["--sentences", "4", "--rounds", "1", "--contender", PIPELINE, "--contender", CORE]
+    monkeypatch.setattr("sys.argv", ["bench", *arguments])
+    main()
+    written = json.loads((root / "reports" / "bench" / "prediction.json").read_text())
+    assert list(written["contenders"]) == [PIPELINE, CORE]
+    assert (root / "reports" / "bench" / "prediction.md").read_text() in capsys.readouterr().out
+
+
+def test_more_rounds_than_sentences_are_refused(root):
+    with pytest.raises(NerError, match="another --rounds"):
+        bench(root, [CORE], sentences=3, rounds=4)
+
+
+def test_a_format_is_exported_once_and_that_of_the_stage_is_used_where_it_is_of_this_release(root, report, monkeypatch):
+    made = exported(root, "onnx", root / ".ner" / "bench")
+    assert made.is_relative_to(root / ".ner") and Tagger.load(made).labels
+    monkeypatch.setattr("tasks.contenders.write_models", None)
+    assert exported(root, "onnx", root / ".ner" / "bench") == made
+    (root / "models" / "export" / "onnx").mkdir(parents=True)
+    source = {"source": "of another release", "formats": {}}
+    (root / "reports").mkdir(exist_ok=True)
+    (root / "reports" / "export.json").write_text(json.dumps(source))
+    assert exported(root, "onnx", root / ".ner" / "bench") == made
+    from tasks.export import source_digest
+
+    source["source"] = source_digest(root / "models" / "release")
+    (root / "reports" / "export.json").write_text(json.dumps(source))
+    assert exported(root, "onnx", root / ".ner" / "bench") == root / "models" / "export" / "onnx"
+    assert read_json(root / "reports" / "export.json") == source
+
+
+def test_entities_are_places_in_the_tokens_with_a_space_between():
+    assert places(TOKENS) == [(0, 5), (6, 12), (13, 17), (18, 22), (23, 24)]
+    assert gold(TOKENS, TAGS) == {(0, 12, "PER"), (18, 22, "LOC")}
+
+
+def test_scores_are_of_place_and_type():
+    one, other = {(0, 5, "PER"), (6, 9, "LOC")}, {(0, 5, "PER"), (6, 9, "ORG")}
+    assert f1([one], [other]) == 0.5 and f1([one], [one]) == 1.0 and f1([set()], [set()]) == 0.0
+    assert agreement([one], [other]) == pytest.approx(1 / 3) and agreement([set()], [set()]) == 1.0
+
+
+def test_embeddings_multiply_nothing(root):
+    model = Tagger.load(root / "models" / "release").model
+    embedded = sum(p.numel() for name, p in model.named_parameters() if "embeddings.weight" in name)
+    assert parameters(model) == sum(p.numel() for p in model.parameters()) - embedded

@@ -1,0 +1,277 @@
+"""A tiny model with random weights, exported: it says the same, it is judged, and what passes becomes a version."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from ner.errors import GateFailed, ModelError, NerError
+from ner.onnx_model import FILE, FORMAT, OnnxModel, open_session
+from ner.prediction import Tagger, load_tokenizer
+from tasks import store
+from tasks.checks import check_version
+from tasks.evaluate import evaluate
+from tasks.export import export
+from tasks.int8 import outliers, quantize
+from tasks.io import read_json, read_params, write_json
+from tasks.onnx_graph import check, windows, write_graph
+from tasks.predict import predict
+from tasks.prepared import read_manifest, read_split
+from tasks.register_export import main, register_export
+from tasks.registry import add_version, content_digest
+from tasks.store import client, experiment_id
+from tasks.train import new_model
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMS = read_params(ROOT / "params.yaml")
+FORMATS = ("onnx", "onnx-int8")
+LENIENT = {"min_f1": 0.0, "min_f1_each_type": 0.0, "max_shared_sentences": 1.0}
+
+
+def params(formats=FORMATS, **gate):
+    block = PARAMS.export.model_copy(update={"formats": formats, "max_f1_loss": 1.0})
+    return PARAMS.model_copy(update={"export": block, "gate": PARAMS.gate.model_copy(update={**LENIENT, **gate})})
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory, tiny_encoder, prepared) -> Path:
+    """A checkout after `package`, with an empty MLflow database."""
+    root = tmp_path_factory.mktemp("evaluated")
+    shutil.copytree(prepared, root / "data" / "prepared")
+    release = root / "models" / "release"
+    encoding = PARAMS.encoding.model_copy(update={"max_length": 32})
+    new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(release)
+    load_tokenizer(tiny_encoder).save_pretrained(release)
+    (release / "README.md").write_text("the card")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NER_HOME", str(root))
+        patch.setenv("MLFLOW_TRACKING_URI", "")
+        store.client().search_experiments()
+        predict(PARAMS, root / "data" / "prepared", release, root / "reports" / "predictions")
+        evaluate(PARAMS, root / "data" / "prepared", root / "reports")
+    return root
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, evaluated) -> Path:
+    """The same checkout after `export` of both formats."""
+    root = tmp_path_factory.mktemp("exported") / "checkout"
+    shutil.copytree(evaluated, root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NER_HOME", str(root))
+        patch.setenv("MLFLOW_TRACKING_URI", "")
+        export(params(), root)
+    return root
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch, exported) -> Path:
+    folder = shutil.copytree(exported, tmp_path / "checkout")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("NER_HOME", str(folder))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    return folder
+
+
+def register_original(root: Path):
+    """What `register` leaves, as far as the export needs it."""
+    mlflow, release = client(), root / "models" / "release"
+    run = mlflow.create_run(experiment_id(mlflow, "ner"), run_name="tiny").info.run_id
+    mlflow.set_terminated(run)
+    version = add_version("ner", run, release, content_digest(release))
+    tags = {"data_fingerprint": read_manifest(root / "data" / "prepared")["fingerprint"], "git_commit": "c" * 40}
+    for name, value in {**tags, "gate": "passed, 9 of 9 rules", "dvc_lock.models/ner": "f00.dir"}.items():
+        mlflow.set_model_version_tag("ner", version.version, name, value)
+    registration = {"model": "ner", "version": int(version.version), "content": content_digest(release)}
+    write_json(root / "reports" / "registration.json", registration)
+    return version
+
+
+def test_the_graph_gives_torchs_logits_for_every_token_of_every_sentence(exported, prepared):
+    split = read_split(prepared, "test")
+    torch_model, graph = (Tagger.load(exported / "models" / name) for name in ("release", "export/onnx"))
+    for documents in (None, split.document_ids):
+        expected = np.concatenate(torch_model.logits(split.tokens, documents))
+        assert np.concatenate(graph.logits(split.tokens, documents)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_an_int8_model_answers_nearly_the_same_whatever_is_in_its_batch(exported, prepared):
+    split = read_split(prepared, "test")
+    torch_model, small = (Tagger.load(exported / "models" / name) for name in ("release", "export/onnx-int8"))
+    together = small.logits(split.tokens)
+    assert np.concatenate(together) == pytest.approx(np.concatenate(torch_model.logits(split.tokens)), abs=0.1)
+    alone = [small.logits([tokens])[0] for tokens in split.tokens]
+    assert all((one == other).all() for one, other in zip(together, alone, strict=True))
+
+
+def test_an_exported_folder_holds_a_graph_and_no_torch_weights(exported):
+    for name in FORMATS:
+        files = {file.name for file in (exported / "models" / "export" / name).iterdir()}
+        assert {FILE, "config.json", "tokenizer.json", "README.md"} <= files and "model.safetensors" not in files
+        assert read_json(exported / "models" / "export" / name / "config.json")[FORMAT] == name
+        assert name in (exported / "models" / "export" / name / "README.md").read_text()
+    content = (exported / "models" / "export" / "onnx" / FILE).read_bytes()
+    assert str(ROOT).encode() not in content and b"site-packages" not in content
+
+
+def test_the_report_has_size_scores_difference_and_verdict_of_each_format(exported):
+    report = read_json(exported / "reports" / "export.json")
+    assert list(report["formats"]) == list(FORMATS)
+    for name, entry in report["formats"].items():
+        assert entry["bytes"] == (exported / "models" / "export" / name / FILE).stat().st_size
+        for split in ("validation", "test"):
+            low, high = entry[split]["difference"]["interval"]
+            assert low <= entry[split]["difference"]["difference"] <= high and 0 <= entry[split]["f1"] <= 1
+        rules = {rule["rule"] for rule in entry["gate"]["rules"]}
+        assert {"min_f1", "max_words_without_prediction", "no_worse_than_original", "no_worse_than_champion"} <= rules
+    assert report["formats"]["onnx"]["validation"]["difference"]["same_tags"]
+
+
+def test_without_formats_nothing_is_made_and_no_torch_is_loaded(checkout, monkeypatch):
+    import subprocess
+    import sys
+
+    lines = "import sys; from tasks.{0} import main; main(); print('torch' in sys.modules, 'mlflow' in sys.modules)"
+    for stage in ("export", "register_export"):
+        done = subprocess.run(
+            [sys.executable, "-c", lines.format(stage)], cwd=checkout, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == "False False"
+    assert read_json(checkout / "reports" / "export.json") == {"source": None, "formats": {}}
+    assert read_json(checkout / "reports" / "export_registration.json")["versions"] == {}
+    assert list((checkout / "models" / "export").iterdir()) == []
+
+
+def test_a_version_says_its_format_and_where_it_comes_from_and_answers_and_passes_every_check(root):
+    import mlflow
+
+    original = register_original(root)
+    done = register_export(params(), root)
+    assert set(done["versions"]) == set(FORMATS) and done["failed"] == []
+    for name in FORMATS:
+        version = client().get_model_version_by_alias("ner", f"challenger-{name}")
+        expected = {
+            "format": name,
+            "exported_from": str(original.version),
+            "git_commit": "c" * 40,
+            "dvc_lock.models/ner": "f00.dir",
+            "content": content_digest(root / "models" / "export" / name),
+        }
+        assert {key: version.tags.get(key) for key in expected} == expected
+        assert version.tags["gate"].startswith("passed") and name in version.description
+        run = client().get_run(version.run_id)
+        assert run.data.tags["mlflow.parentRunId"] == original.run_id and run.info.status == "FINISHED"
+        assert (
+            run.data.metrics["validation_f1"]
+            == read_json(root / "reports" / "export.json")["formats"][name]["validation"]["f1"]
+        )
+    (answer,) = mlflow.pyfunc.load_model("models:/ner@challenger-onnx-int8").predict({"text": ["Marta Okafor left ."]})
+    assert answer["text"] == "Marta Okafor left ."
+    checks = check_version(client().get_model_version_by_alias("ner", "challenger-onnx-int8"))
+    assert {check.name: check.passed for check in checks} == dict.fromkeys(
+        ("gate", "files", "loads", "predictions"), True
+    )
+    assert register_export(params(), root) == done
+    assert len(client().search_model_versions("name='ner'")) == 3
+
+
+def test_a_format_that_fails_is_named_with_status_4_and_the_others_are_registered(root, monkeypatch):
+    register_original(root)
+    report = read_json(root / "reports" / "export.json")
+    failed = {"rule": "min_f1", "threshold": 0.93, "value": 0.5, "passed": False, "reason": "F1 0.5 is under 0.93"}
+    report["formats"]["onnx-int8"]["gate"] |= {"passed": False, "rules": [failed]}
+    write_json(root / "reports" / "export.json", report)
+    shutil.copy(ROOT / "params.yaml", root)
+    with pytest.raises(GateFailed, match=r"not registered: onnx-int8 \(F1 0\.5 is under 0\.93\)\.$") as caught:
+        main()
+    assert caught.value.exit_status == 4
+    assert set(client().get_registered_model("ner").aliases) == {"challenger-onnx"}
+    written = read_json(root / "reports" / "export_registration.json")
+    assert (list(written["versions"]), written["failed"]) == (["onnx"], ["onnx-int8"])
+
+
+def test_an_exported_model_is_held_against_the_gates_thresholds(evaluated, tmp_path, monkeypatch):
+    root = shutil.copytree(evaluated, tmp_path / "checkout")
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("NER_HOME", str(root))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    gate = export(params(("onnx",), min_f1=0.99), root)["formats"]["onnx"]["gate"]
+    assert gate["passed"] is False
+    assert [rule["rule"] for rule in gate["rules"] if not rule["passed"]] == ["min_f1"]
+
+
+def test_an_export_of_another_release_is_not_registered(root):
+    register_original(root)
+    config = root / "models" / "release" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "ner_temperature": 2.0}))
+    with pytest.raises(NerError, match="another release.*dvc repro export"):
+        register_export(params(), root)
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "is missing"), (b"no graph", "cannot be loaded")])
+def test_a_graph_that_is_missing_or_broken_is_one_sentence(root, content, said):
+    folder = root / "models" / "export" / "onnx"
+    (folder / FILE).unlink()
+    if content:
+        (folder / FILE).write_bytes(content)
+    with pytest.raises(ModelError, match=rf"{said}.*dvc repro export"):
+        OnnxModel(folder)
+
+
+def test_a_graph_that_says_something_else_is_noticed(exported, evaluated):
+    from transformers import AutoModelForTokenClassification
+
+    model = AutoModelForTokenClassification.from_pretrained(evaluated / "models" / "release").eval()
+    check(model, exported / "models" / "export" / "onnx" / FILE)
+    with torch.no_grad():
+        model.classifier.bias += 0.5
+    with pytest.raises(ModelError, match=r"wrong: .* its logits are 0\.5 off"):
+        check(model, exported / "models" / "export" / "onnx" / FILE)
+
+
+def test_an_outlier_channel_does_not_take_the_precision_from_the_others(evaluated, tmp_path, monkeypatch):
+    """One hidden unit a hundred times larger than the rest, as trained encoders have them."""
+    from transformers import AutoModelForTokenClassification
+
+    model = AutoModelForTokenClassification.from_pretrained(evaluated / "models" / "release").eval()
+    layer = model.bert.encoder.layer[0]
+    with torch.no_grad():
+        layer.intermediate.dense.bias[5] = 100.0
+        layer.output.dense.weight[:, 5] *= 0.01
+    model.save_pretrained(tmp_path / "model")
+    write_graph(tmp_path / "model", tmp_path / "fp32.onnx")
+    ids, mask = (each.numpy() for each in windows(model.config, 1, 30))
+    feed = {"input_ids": ids, "attention_mask": mask}
+    expected = open_session(tmp_path / "fp32.onnx", 1).run(None, feed)[0]
+
+    def error(ratio: float) -> tuple[int, float]:
+        monkeypatch.setattr("tasks.int8.RATIO", ratio)
+        monkeypatch.setattr("tasks.int8.QUANTILE", 0.9)
+        found = quantize(tmp_path / "fp32.onnx", tmp_path / "int8.onnx", ids.tolist(), model.config.num_labels)
+        return found, float(np.abs(open_session(tmp_path / "int8.onnx", 1).run(None, feed)[0] - expected).mean())
+
+    (split, apart), (none, together) = error(2.0), error(1e9)
+    assert split >= 1 and none == 0
+    assert apart < together / 3
+
+
+def test_channels_far_above_the_others_are_outliers_and_even_ones_are_none():
+    even = np.linspace(1, 2, 1000)
+    assert len(outliers(even)[0]) == 0
+    even[[3, 700]] = 50, 90
+    channels, cap = outliers(even)
+    assert channels.tolist() == [3, 700] and 1.9 < cap < 2.1
+
+
+def test_params_name_the_formats_that_there_are():
+    from ner.errors import ParamsError
+    from ner.params import check_params
+
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree["export"]["formats"] = ["onnx-int4"]
+    with pytest.raises(ParamsError, match=r"export\.formats"):
+        check_params(tree)
