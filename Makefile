@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env train quick card repro up history rollback test test-fast check clean
+.PHONY: help env train quick card repro up compare serve predict bench history rollback test test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -15,6 +15,7 @@ env: $(ENV)  ## make the environment in .venv from requirements.lock
 $(ENV): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "make: Python 3.11 is needed and $(PYTHON) is another; run make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test ! -L .venv || { echo "make: .venv is a link, and what it points to would be emptied: remove the link" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/pip install --disable-pip-version-check --progress-bar off -q -r requirements.lock
 	@touch $@
@@ -35,6 +36,19 @@ repro: $(ENV)  ## the same stages without Prefect: dvc repro
 
 up: $(ENV)  ## Prefect server, MLflow server, a worker and the watch of promotions here; deploys; Ctrl-C stops all
 	@python -m flows.up
+
+compare: $(ENV)  ## challenger against champion: which is better, by how much, the sentences that only one gets right
+	@python -m tasks.compare
+
+serve: $(ENV)  ## the champion over HTTP, with a page to try it: make serve, or make serve MODEL=ner/1
+	@python -m flows.serve $(if $(MODEL),--model "$$MODEL")
+
+predict: $(ENV)  ## entities of many texts: make predict INPUT=texts.jsonl OUTPUT=entities.parquet [MODEL=ner/1] [CLUSTER=local:4]
+	@python -m tasks.batch --input="$$INPUT" --output="$$OUTPUT" $(if $(MODEL),--model="$$MODEL") \
+		$(if $(CLUSTER),--cluster="$$CLUSTER") $(ARGS)
+
+bench: $(ENV)  ## words per second as a ratio to transformers.pipeline, entities compared; minutes, on an idle machine
+	@python -m tasks.bench
 
 history: $(ENV)  ## who was champion when, which checks passed, who went back and why
 	@python -m tasks.promotion --history

@@ -29,7 +29,7 @@ _NUMBER = re.compile(
     r"[+-]?[.,]?\d+(?:[.,:/-]\d+)*|\d{1,2}\."
 )  # 3.5  1,000  1996-08-22  6-3  .496  and the 1. of lists
 _WORD = re.compile(r"\w[\w'’.+]*|['’]\w+")  # of spaCy's exceptions these stay; smileys would swallow the ) of "Rome):"
-_QUOTES = '"“”„«»‹›()\\[\\]{}!?;…。、，！？；：（）「」『』《》【】؟،؛।'
+_QUOTES = '<>"“”„«»‹›()\\[\\]{}!?;…。、，！？；：（）「」『』《》【】؟،؛।'
 _BLANK_LINE = re.compile(r"(?:\r\n?|\n)[^\S\r\n]*(?:\r\n?|\n)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LOCK = threading.Lock()  # spaCy's vocabulary is not made for several threads
@@ -156,7 +156,7 @@ def _pipeline(language: str) -> Any:
 
     nlp = spacy.blank(language)
     nlp.add_pipe("sentencizer")
-    comma, colon = rf"(?<=[{ALPHA}]),(?=[{ALPHA}])", rf"(?<=[{ALPHA}0-9])[:<>=](?=[{ALPHA}])"
+    comma, colon = rf"(?<=[{ALPHA}]),(?=[{ALPHA}])", rf"(?<=[{ALPHA}0-9])[:=](?=[{ALPHA}])"
     inside = [*LIST_ELLIPSES, *LIST_ICONS, r"--+", comma, colon, rf"[{_QUOTES}]"]
     nlp.tokenizer.infix_finditer = compile_infix_regex(inside).finditer
     nlp.tokenizer.token_match = _NUMBER.fullmatch
