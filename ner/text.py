@@ -152,10 +152,13 @@ def _pipeline(language: str) -> Any:
     """spaCy's tokenizer and sentence ends of a language, without a model."""
     import spacy
     from spacy.lang.char_classes import ALPHA, LIST_ELLIPSES, LIST_ICONS
+    from spacy.tokenizer import Tokenizer
     from spacy.util import compile_infix_regex
 
     nlp = spacy.blank(language)
     nlp.add_pipe("sentencizer")
+    if not isinstance(nlp.tokenizer, Tokenizer):  # a language with a tokenizer of its own, as Chinese
+        return nlp
     comma, colon = rf"(?<=[{ALPHA}]),(?=[{ALPHA}])", rf"(?<=[{ALPHA}0-9])[:=](?=[{ALPHA}])"
     inside = [*LIST_ELLIPSES, *LIST_ICONS, r"--+", comma, colon, rf"[{_QUOTES}]"]
     nlp.tokenizer.infix_finditer = compile_infix_regex(inside).finditer

@@ -74,7 +74,10 @@ Record = tuple[int, dict[str, Any] | Bad, int]
 
 
 def find_input(address: str) -> Input:
-    """The files at a path or fsspec address, those of a folder sorted by name. Raises NerError where there are none."""
+    """The files at a path or fsspec address, those of a folder sorted by name and without hidden ones.
+
+    Raises NerError where there are none.
+    """
     try:
         files, path = fsspec.core.url_to_fs(address)
         about = files.info(path)
@@ -88,7 +91,7 @@ def find_input(address: str) -> Input:
         raise unreadable(address, error) from error
     root = path.rstrip("/") + "/"
     named = {name.removeprefix(root) if is_folder else name.rpartition("/")[2]: name for name in found}
-    seen = {name: key for name, key in named.items() if not any(part[0] in "._" for part in name.split("/") if part)}
+    seen = {name: key for name, key in named.items() if not (is_folder and _is_hidden(name))}
     sources = [one for name in sorted(seen) if (one := _source(name, seen[name], found[seen[name]]))]
     if not sources:
         raise NerError(f"{address} holds no {', '.join(READERS)} (.gz, .bz2, .xz, .zip of these too): nothing to read.")
@@ -208,6 +211,10 @@ def _source(name: str, path: str, about: dict[str, Any]) -> Source | None:
         return None
     stamp = next((str(about[key]) for key in STAMPS if about.get(key) is not None), "")
     return Source(name, path, kind, compression, about.get("size") or 0, stamp)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "_")) for part in name.split("/"))
 
 
 def _parse(line: bytes) -> dict[str, Any] | Bad:

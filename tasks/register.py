@@ -136,6 +136,7 @@ def origin_tags(facts: CardFacts, run_id: str) -> dict[str, str]:
     training = facts.training
     flat = json.dumps(training["params"], sort_keys=True)
     tags = {
+        "format": "safetensors",
         "git_commit": training["git_commit"],
         "git_dirty": {True: "true", False: "false"}.get(training.get("git_dirty"), "unknown"),
         "data_fingerprint": facts.manifest["fingerprint"],

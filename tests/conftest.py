@@ -51,6 +51,21 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, prepared: Path) -> Path:
+    """A folder as `package` writes it: a tagger with random weights, windows of 32 subwords."""
+    from ner.prediction import load_tokenizer
+    from tasks.io import read_params
+    from tasks.prepared import read_manifest
+    from tasks.train import new_model
+
+    folder = tmp_path_factory.mktemp("tiny-model") / "release"
+    encoding = read_params(ROOT / "params.yaml").encoding.model_copy(update={"max_length": 32})
+    new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(folder)
+    load_tokenizer(tiny_encoder).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the repository's tracked files (no outputs, no environment), to run stages in."""

@@ -11,24 +11,9 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter
 
-from ner.prediction import load_tokenizer
 from tasks.batch_work import only_run
-from tasks.io import read_params
-from tasks.prepared import read_manifest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_encoder, prepared) -> Path:
-    from tasks.train import new_model
-
-    folder = tmp_path_factory.mktemp("model") / "release"
-    new_model(
-        tiny_encoder, read_manifest(prepared)["labels"], read_params(ROOT / "params.yaml").encoding
-    ).save_pretrained(folder)
-    load_tokenizer(tiny_encoder).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -44,19 +29,19 @@ def artifacts(state) -> dict:
         return {one.key: one for one in prefect.read_artifacts(artifact_filter=of_run)}
 
 
-def test_a_batch_as_a_flow_writes_the_output_and_tells_progress_and_summary(model, here):
+def test_a_batch_as_a_flow_writes_the_output_and_tells_progress_and_summary(tiny_model, here):
     from flows.predict import ner_predict
 
     rows = [{"text": "Marta Okafor joined Helvion Steel."}, {"title": "no text"}]
     (here / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with only_run(Path("out.jsonl")):
-        busy = ner_predict("texts.jsonl", "out.jsonl", model=str(model), return_state=True)
+        busy = ner_predict("texts.jsonl", "out.jsonl", model=str(tiny_model), return_state=True)
     assert busy.is_failed() and busy.message.startswith("batch: another run is at work on out.jsonl")
 
-    state = ner_predict("texts.jsonl", "out.jsonl", model=str(model), keep_text=False, return_state=True)
+    state = ner_predict("texts.jsonl", "out.jsonl", model=str(tiny_model), keep_text=False, return_state=True)
     assert state.is_completed() and state.message.startswith("2 rows in, 1 done, 1 rejected")
     (row,) = [json.loads(line) for line in (here / "out.jsonl").read_text().splitlines()]
-    assert row["model"] == str(model) and "text" not in row
+    assert row["model"] == str(tiny_model) and "text" not in row
     found = artifacts(state)
     assert float(found["batch-progress"].data) == 100
     page = found["batch"].data
@@ -65,9 +50,9 @@ def test_a_batch_as_a_flow_writes_the_output_and_tells_progress_and_summary(mode
     assert all(f"| {name} | {count:,} |" in page for name, count in summary["entities"].items())
     assert summary["flow_run_id"] == str(state.state_details.flow_run_id)
 
-    again = ner_predict("texts.jsonl", "out.jsonl", model=str(model), return_state=True)
+    again = ner_predict("texts.jsonl", "out.jsonl", model=str(tiny_model), return_state=True)
     assert again.is_failed() and "out.jsonl is there already" in again.message
-    limit = ner_predict("texts.jsonl", "new.jsonl", model=str(model), max_rejected=0, return_state=True)
+    limit = ner_predict("texts.jsonl", "new.jsonl", model=str(tiny_model), max_rejected=0, return_state=True)
     assert limit.is_failed() and "1 rejected, more than --max-rejected 0" in limit.message
 
 
@@ -79,9 +64,9 @@ def test_the_deployment_allows_several_runs_and_refuses_parameters_that_it_does_
     assert batch["enforce_parameter_schema"]
 
 
-def test_make_predict_passes_on_what_it_is_given(model, here):
+def test_make_predict_passes_on_what_it_is_given(tiny_model, here):
     (here / "my texts.txt").write_text("Marta Okafor joined Helvion Steel.")
-    given = [f"INPUT={here / 'my texts.txt'}", f"OUTPUT={here / 'out.jsonl'}", f"MODEL={model}", "ARGS=--no-text"]
+    given = [f"INPUT={here / 'my texts.txt'}", f"OUTPUT={here / 'out.jsonl'}", f"MODEL={tiny_model}", "ARGS=--no-text"]
     make = ["make", "-s", "-o", ".venv/.installed", "-o", "requirements.lock", "predict", *given]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(make, cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True)

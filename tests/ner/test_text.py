@@ -49,6 +49,7 @@ def words(text: str) -> list[str]:
         ("हिन्दी में", ["हिन्दी", "में"]),
         ("e\u0301te\u0301", ["e\u0301te\u0301"]),
         ("שלום, דוד.", ["שלום", ",", "דוד", "."]),
+        ("<b>AT&T</b>", ["<", "b", ">", "AT&T", "<", "/b", ">"]),
         ("He left (for Rome): late", ["He", "left", "(", "for", "Rome", ")", ":", "late"]),
         ("in 1995. He", ["in", "1995", ".", "He"]),
         ("1. Anna\n2. Bo", ["1.", "Anna", "2.", "Bo"]),
@@ -80,6 +81,10 @@ def test_a_megabyte_without_a_space_is_cut_in_seconds_and_nothing_is_lost(part):
     tokens = tokenize(text)
     assert time.process_time() - started < 20
     assert "".join(token.text for token in tokens) == text
+
+
+def test_a_language_with_a_tokenizer_of_its_own_is_cut_by_that():
+    assert [token.text for token in tokenize("你好。", "zh")] == ["你", "好", "。"]
 
 
 def test_several_threads_may_ask_at_once():

@@ -15,36 +15,25 @@ import pyarrow.parquet as pq
 import pytest
 
 from ner.errors import BusyError, ModelError, NerError
-from ner.prediction import load_tokenizer
 from tasks.batch import Request, parse, predict, sentence
 from tasks.batch_chunks import Settings
 from tasks.batch_output import write_folder
 from tasks.batch_work import SCHEMA, only_run
-from tasks.io import read_params
-from tasks.prepared import read_manifest
-from tasks.train import new_model
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = ["Marta Okafor joined Helvion Steel in Rotterdam.", "", "Rain fell on Lisbon 🎉, again.\r\n\r\nNobody minded."]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_encoder, prepared) -> Path:
-    folder = tmp_path_factory.mktemp("model") / "release"
-    encoding = read_params(ROOT / "params.yaml").encoding.model_copy(update={"max_length": 32})
-    new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(folder)
-    load_tokenizer(tiny_encoder).save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture
-def run(model, tmp_path):
+def run(tiny_model, tmp_path):
     """run("texts.jsonl", "out.jsonl", min_score=0.5) in tmp_path; returns the summary."""
 
     def start(address, output, cluster=None, max_rejected=None, overwrite=False, fresh=False, **settings):
         address = address if "://" in str(address) else str(tmp_path / address)
         settings = Settings(**settings)
-        request = Request(address, tmp_path / output, str(model), settings, cluster, max_rejected, overwrite, fresh)
+        request = Request(
+            address, tmp_path / output, str(tiny_model), settings, cluster, max_rejected, overwrite, fresh
+        )
         return predict(request, say=lambda line: None)
 
     return start
@@ -257,15 +246,15 @@ def test_two_runs_on_one_output_at_once_are_refused(run, tmp_path):
     run("texts.jsonl", "out.jsonl")
 
 
-def test_the_command_line_asks_for_what_it_says(model):
+def test_the_command_line_asks_for_what_it_says(tiny_model):
     request = parse(
-        ["--input=a", "--output=b.jsonl", f"--model={model}", "--no-text", "--max-rejected=3", "--cluster="]
+        ["--input=a", "--output=b.jsonl", f"--model={tiny_model}", "--no-text", "--max-rejected=3", "--cluster="]
     )
-    assert request == Request("a", Path("b.jsonl"), str(model), Settings(keep_text=False), None, 3)
+    assert request == Request("a", Path("b.jsonl"), str(tiny_model), Settings(keep_text=False), None, 3)
     with pytest.raises(NerError, match="make predict INPUT=texts.jsonl OUTPUT=out.parquet"):
-        parse(["--input=", "--output=", f"--model={model}"])
+        parse(["--input=", "--output=", f"--model={tiny_model}"])
     with pytest.raises(NerError, match="s3://bucket/out.parquet is no path on this machine"):
-        parse(["--input=a", "--output=s3://bucket/out.parquet", f"--model={model}"])
+        parse(["--input=a", "--output=s3://bucket/out.parquet", f"--model={tiny_model}"])
 
 
 def killed(folder: Path, model: Path, after: int) -> int:
@@ -283,12 +272,12 @@ def killed(folder: Path, model: Path, after: int) -> int:
     return len(list(parts.glob("[0-9]*.parquet")))
 
 
-def test_a_killed_run_goes_on_writes_no_row_twice_and_loses_none(run, model, tmp_path):
+def test_a_killed_run_goes_on_writes_no_row_twice_and_loses_none(run, tiny_model, tmp_path):
     rows = [{"id": f"r{number}", "text": f"{TEXTS[number % 3]} {number}"} for number in range(150)]
     rows[5::25] = [{"id": "bad"}] * 6
     jsonl(tmp_path / "texts.jsonl", rows)
     run("texts.jsonl", "whole.parquet", chunk_rows=2)
-    done = killed(tmp_path, model, after=3)
+    done = killed(tmp_path, tiny_model, after=3)
     assert 3 <= done < 75 and not (tmp_path / "out.parquet").exists()
 
     with pytest.raises(NerError, match="was stopped and had min_score 0.0, not 0.5: ask for the same .*--fresh"):
@@ -306,7 +295,7 @@ def test_a_killed_run_goes_on_writes_no_row_twice_and_loses_none(run, model, tmp
     assert not (tmp_path / "out.parquet.parts").exists()
 
 
-def test_a_stopped_run_is_not_gone_on_with_another_input_or_model(run, model, tmp_path, monkeypatch):
+def test_a_stopped_run_is_not_gone_on_with_another_input_or_model(run, tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr("tasks.batch_work.write_output", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     jsonl(tmp_path / "in" / "a.jsonl", [{"text": "Marta"}] * 5)
     with pytest.raises(KeyboardInterrupt):
@@ -317,7 +306,7 @@ def test_a_stopped_run_is_not_gone_on_with_another_input_or_model(run, model, tm
     with pytest.raises(NerError, match=r"was stopped and had another input \(b.jsonl\): ask for the same .*--fresh"):
         run("in", "out.jsonl", chunk_rows=2)
     (tmp_path / "in" / "b.jsonl").unlink()
-    card = model / "generation_config.json"
+    card = tiny_model / "generation_config.json"
     card.write_text("{}")
     try:
         with pytest.raises(NerError, match="was stopped and had the model .* version [0-9a-f]{12}: ask"):

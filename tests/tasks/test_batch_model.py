@@ -10,36 +10,28 @@ from pathlib import Path
 import pytest
 
 from ner.errors import ModelError, NerError
-from ner.prediction import load_tokenizer
 from tasks import store
 from tasks.batch import Request, predict
 from tasks.batch_chunks import Settings
 from tasks.batch_model import annotate_inputs, choose, code_digest, fetch, load
-from tasks.io import read_params
-from tasks.prepared import read_manifest
 from tasks.registry import add_version, content_digest
 from tasks.store import client, experiment_id
-from tasks.train import new_model
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory, tiny_encoder, prepared):
+def home(tmp_path_factory, tiny_model):
     """A checkout's store with two versions of a tiny model."""
     folder = tmp_path_factory.mktemp("home")
-    encoding = read_params(ROOT / "params.yaml").encoding.model_copy(update={"max_length": 32})
-    model = folder / "release"
-    new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(model)
-    load_tokenizer(tiny_encoder).save_pretrained(model)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NER_HOME", str(folder))
         patch.setenv("MLFLOW_TRACKING_URI", "")
         mlflow = store.client()
         run = mlflow.create_run(experiment_id(mlflow, "ner")).info.run_id
         mlflow.set_terminated(run)
-        add_version("ner", run, model, content_digest(model))
-        add_version("ner", run, model, "cd" * 32)  # as if other code had answered
+        add_version("ner", run, tiny_model, content_digest(tiny_model))
+        add_version("ner", run, tiny_model, "cd" * 32)  # as if other code had answered
         yield folder
 
 
@@ -92,14 +84,14 @@ def test_a_version_that_was_registered_with_other_code_is_used_with_a_note(reque
     assert not [line for line in told if line.startswith("note: ner version 1")]
 
 
-def test_a_worker_fetches_a_version_that_it_does_not_have_and_refuses_other_code(tmp_path, home):
+def test_a_worker_fetches_a_version_that_it_does_not_have_and_refuses_other_code(tmp_path, tiny_model):
     here = fetch(choose("ner@champion"), tmp_path / "model")
     shutil.rmtree(tmp_path / "model")
     (found,) = annotate_inputs(here, ["Marta Okafor joined Helvion Steel."], 0.0, code_digest(), None)
     assert isinstance(found, list)
     with pytest.raises(NerError, match="other code than this checkout: start the workers in a copy of it"):
         load(here, "cd" * 32, None)
-    local = choose(str(home / "release"))
+    local = choose(str(tiny_model))
     with pytest.raises(ModelError, match="a worker of the cluster does not have .*: use a version of the registry"):
         load(replace(local, folder=str(tmp_path / "gone")), code_digest(), None)
 
@@ -117,12 +109,12 @@ print(summary["done"], re.search("VmHWM:\\s*([0-9]+)", Path("/proc/self/status")
 """
 
 
-def test_ten_times_the_rows_take_the_same_memory(tmp_path, home):
+def test_ten_times_the_rows_take_the_same_memory(tmp_path, tiny_model):
     peak_mb = []
     for rows in (5_000, 50_000):
         texts = tmp_path / f"{rows}.csv"
         texts.write_text("text\n" + f"{'Marta Okafor ' * 160}\n" * rows)
-        arguments = [str(texts), str(tmp_path / f"{rows}.parquet"), str(home / "release")]
+        arguments = [str(texts), str(tmp_path / f"{rows}.parquet"), str(tiny_model)]
         done = subprocess.run([sys.executable, "-c", MEASURE, *arguments], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         count, peak_kb = map(int, done.stdout.split())

@@ -58,6 +58,11 @@ def test_the_table_has_a_row_for_each_and_says_on_what_it_was_measured(report):
     assert report["machine"]["cpu"] in text and "2 rounds" in text and "torch" in text
 
 
+def test_a_busy_machine_is_told(report):
+    idle, loaded = ({**report, "machine": {**report["machine"], "load_before": [load, 0, 0]}} for load in (0.0, 99.0))
+    assert "idle machine" not in markdown(idle) and "idle machine" in markdown(loaded)
+
+
 def test_the_command_writes_both_reports(root, monkeypatch, capsys):
     monkeypatch.chdir(root)
     arguments = ["--sentences", "4", "--rounds", "1", "--contender", PIPELINE, "--contender", CORE]

@@ -324,7 +324,7 @@ def test_a_version_that_does_not_exist_is_one_sentence(look, reference, words):
 
 
 def test_only_parameters_that_differ_from_the_commit_become_overrides():
-    used = {"train.seed": 7, "train.epochs": 2, "gate.min_f1": 0.5, "seeds.extra": [1], "prediction.batch_subwords": 512}
+    used = {"train.seed": 7, "train.epochs": 2, "gate.min_f1": 0.5, "seeds.extra": [1], "prediction.overlap": 8}
     assert overrides(used, {"train": {"seed": 42, "epochs": 2}}) == ["-S train.seed=7"]
 
 
