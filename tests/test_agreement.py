@@ -119,3 +119,19 @@ def test_the_lock_file_belongs_to_the_stages_and_parameters_that_are_committed()
 def test_a_training_can_come_back_from_the_run_cache():
     """DVC keeps a stage in its run cache only where all of its outputs are cached; tried with 3.67."""
     assert all(isinstance(out, str) for out in STAGES["train"]["outs"])
+
+
+def test_the_speeds_in_the_readme_are_those_of_the_committed_benchmark():
+    contenders = json.loads((ROOT / "reports" / "bench" / "prediction.json").read_text(encoding="utf-8"))["contenders"]
+    table = re.search(r"<!-- bench: .*?-->(.*?)<!-- /bench -->", README, re.DOTALL)[1]
+    rows = [[cell.strip() for cell in line.split("|")[2:-1]] for line in table.strip().splitlines()[2:]]
+    shown = [one for name, one in contenders.items() if "aggregation" not in name]
+    assert rows == [
+        [
+            "{median:.2f} ({low:.2f}–{high:.2f})".format(**one["ratio"]),
+            f"{one['share_of_bound']:.0%}",
+            f"{one['f1']:.4f}",
+            f"{one['same_as_pipeline']:.1%}",
+        ]
+        for one in shown
+    ]
