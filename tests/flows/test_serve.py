@@ -236,8 +236,8 @@ def test_a_new_champion_takes_over_without_a_dropped_request_and_the_header_is_t
     assert slow[0].status_code == 200 and slow[0].headers["X-Model-Version"] == "ner/1"
     assert all(mine == sorted(mine) and set(mine) == {1, 2} for mine in seen)
     assert gone([first])
-    said = server.said()
-    assert "ner/2 is loading; ner/1 answers until it is ready" in said and "ner/1 has stopped" in said
+    server.until(lambda: "ner/1 has stopped" in server.said())
+    assert "ner/2 is loading; ner/1 answers until it is ready" in server.said()
 
 
 @pytest.mark.parametrize(
