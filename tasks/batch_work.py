@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from ner.errors import BusyError, NerError
 from tasks.batch_chunks import Chunk, Settings
 from tasks.batch_output import write_output
 from tasks.io import read_json, replacing_file, write_json, write_text
+from tasks.provenance import utc_now
 
 ENTITY = pa.struct(
     {
@@ -158,7 +158,7 @@ class Work:
             "entities": dict(sorted(types.items())),
             **about,
             "continued": self.manifest["continued"],
-            "finished": now(),
+            "finished": utc_now(),
             **told,
         }
         write_json(beside(self.output, ".summary.json"), summary)
@@ -212,7 +212,7 @@ def begin(
     """A new run; what a run before left there is thrown away."""
     manifest = {
         "run": uuid.uuid4().hex,
-        "begun": now(),
+        "begun": utc_now(),
         "continued": 0,
         "model": dict(model),
         "settings": dict(settings),
@@ -237,7 +237,3 @@ def go_on(work: Work) -> Work:
 def beside(output: Path, ending: str) -> Path:
     """`out.parquet.parts` for out.parquet and .parts."""
     return output.with_name(output.name + ending)
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -8,7 +8,6 @@ import getpass
 import os
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from ner.promotion import Entry, Ref, new_key, read_history, rows, to_tag, with_table
@@ -71,11 +70,6 @@ def who(environment: Mapping[str, str] = os.environ) -> str:
         return f"{getpass.getuser()}, from the command line"
     except (OSError, KeyError):
         return "the command line"
-
-
-def utc_now() -> str:
-    """ISO 8601 to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def history_table(model: str) -> str:

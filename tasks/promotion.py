@@ -31,8 +31,9 @@ from ner.promotion import (
 from tasks.champion import ALIAS, find_champion, no_champion, shown
 from tasks.checks import check_version
 from tasks.cli import run_stage
-from tasks.history import append, champion_of, history, history_table, is_still_there, ref, utc_now, who
+from tasks.history import append, champion_of, history, history_table, is_still_there, ref, who
 from tasks.io import read_params, write_json
+from tasks.provenance import utc_now
 from tasks.registry import resolve
 from tasks.store import client, registry_errors
 

@@ -44,7 +44,7 @@ def provenance(root: Path = Path()) -> dict[str, Any]:
         "git_commit": commit,
         "git_dirty": dirty,
         "flow_run_id": flow_run_id(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": utc_now(),
         "python": platform.python_version(),
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
@@ -120,3 +120,8 @@ def _git(root: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def utc_now() -> str:
+    """ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

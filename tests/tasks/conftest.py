@@ -49,3 +49,16 @@ def make_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[...,
         return path
 
     return build
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without a run, in the folder of a checkout, to be copied."""
+    from tasks.store import client
+
+    folder = tmp_path_factory.mktemp("database")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NER_HOME", str(folder))
+        patch.setenv("MLFLOW_TRACKING_URI", "")
+        client().search_experiments()
+    return folder

@@ -14,7 +14,6 @@ from ner.bootstrap import difference, draws
 from ner.errors import ModelError
 from ner.gate import judge
 from ner.prediction import Tagger, load_tokenizer
-from tasks import store
 from tasks.champion import against_champion, compare, find_champion, stored_predictions
 from tasks.gate import gate
 from tasks.io import read_params, write_json
@@ -59,17 +58,6 @@ def predictions(wrong_documents=(), labels=LABELS, fingerprint=FINGERPRINT, cont
         context=context,
         fingerprint=fingerprint,
     )
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory) -> Path:
-    """An MLflow database without a run."""
-    folder = tmp_path_factory.mktemp("database")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NER_HOME", str(folder))
-        patch.setenv("MLFLOW_TRACKING_URI", "")
-        store.client().search_experiments()
-    return folder
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from ner.errors import NerError, RegistryError
 from ner.prediction import Tagger, load_tokenizer
-from tasks import compare, store
+from tasks import compare
 from tasks.io import read_params
 from tasks.predict import predict_split
 from tasks.predictions import Predictions, write_predictions
@@ -52,17 +52,6 @@ def predictions(wrong_documents=(), fingerprint=HERE, word="word", kind="PER") -
         context="document",
         fingerprint=fingerprint,
     )
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory) -> Path:
-    """An MLflow database without a run."""
-    folder = tmp_path_factory.mktemp("database")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NER_HOME", str(folder))
-        patch.setenv("MLFLOW_TRACKING_URI", "")
-        store.client().search_experiments()
-    return folder
 
 
 @pytest.fixture

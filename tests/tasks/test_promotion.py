@@ -11,7 +11,6 @@ import yaml
 from ner.errors import NerError, RegistryError
 from ner.prediction import Tagger, load_tokenizer
 from ner.promotion import BEGIN, PROMOTION, REMOVAL, RESTORE, ROLLBACK, Entry
-from tasks import store
 from tasks.champion import predictions_folder
 from tasks.checks import check_version, version_digest
 from tasks.history import append, history, history_table, ref, who
@@ -43,16 +42,6 @@ def predictions(model, prepared):
     """What the model said of validation at its evaluation."""
     fingerprint = read_manifest(prepared)["fingerprint"]
     return predict_split(Tagger.load(model), read_split(prepared, "validation"), PARAMS, "validation", fingerprint)
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("database")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NER_HOME", str(folder))
-        patch.setenv("MLFLOW_TRACKING_URI", "")
-        store.client().search_experiments()
-    return folder
 
 
 @pytest.fixture(autouse=True)
