@@ -16,7 +16,6 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-import torch
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
@@ -32,7 +31,7 @@ class NerModel(PythonModel):
     """Loads once, on the GPU where there is one."""
 
     def load_context(self, context: Any) -> None:
-        self.tagger = Tagger.load(context.artifacts["model"], device="cuda" if torch.cuda.is_available() else "cpu")
+        self.tagger = Tagger.load(context.artifacts["model"], device="auto")
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> list[dict[str, Any]]:
         try:

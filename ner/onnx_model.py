@@ -1,12 +1,9 @@
 """An exported model (ONNX) in the place of the torch model: ner.prediction.Tagger holds either and calls both alike.
 
-    model = OnnxModel(Path("models/export/onnx-int8"))
-    model(input_ids=ids, attention_mask=mask).logits      # float32 [windows, subwords, labels]
-
-Threads are as many as torch has (OMP_NUM_THREADS, torch.set_num_threads, else the cores that this process may use).
+model = OnnxModel(Path("models/export/onnx-int8"))
+model(input_ids=ids, attention_mask=mask).logits  # float32 [windows, subwords, labels]
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,29 +17,21 @@ from ner.errors import ModelError
 FILE = "model.onnx"
 FORMAT = "ner_format"  # key in the exported model's config.json
 FP32, INT8 = "onnx", "onnx-int8"
-BATCH_SUBWORDS = 1024  # for each thread; 512 to 2048 differ by 2 %
 
 
 class OnnxModel:
-    """The graph of a folder that stage `export` wrote, on the CPU.
-
-    In int8 a window is computed by itself, unpadded, one a thread: its activations are scaled by the largest in the
-    same call, so that in a batch the neighbours would change its tags. From 32 subwords on that is as fast as a batch.
-    """
+    """The graph of a folder that stage `export` wrote, on the CPU, one thread a call; several threads may call it."""
 
     def __init__(self, folder: Path | str) -> None:
         from transformers import AutoConfig
 
         self.config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        self.threads = max(1, torch.get_num_threads())
-        self.is_alone = getattr(self.config, FORMAT, FP32) == INT8
-        self.batch_subwords = BATCH_SUBWORDS * (self.threads if self.is_alone else 1)
-        self.session = open_session(Path(folder) / FILE, 1 if self.is_alone else self.threads)
+        self.session = open_session(Path(folder) / FILE, threads=1)
 
     def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
         """Logits of windows that are padded at their end; those of the padding mean nothing."""
         ids, mask = (np.ascontiguousarray(each.numpy(), np.int64) for each in (input_ids, attention_mask))
-        logits = self._alone(ids, mask) if self.is_alone else self._run(ids, mask)
+        logits = self.session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
         return SimpleNamespace(logits=torch.from_numpy(logits))
 
     def to(self, device: Any) -> "OnnxModel":
@@ -52,19 +41,6 @@ class OnnxModel:
     def eval(self) -> "OnnxModel":
         """As a torch model has it; this one knows no training."""
         return self
-
-    def _alone(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        logits = np.zeros((*ids.shape, self.config.num_labels), np.float32)
-
-        def run(row: int, length: int) -> None:
-            logits[row, :length] = self._run(ids[row : row + 1, :length], mask[row : row + 1, :length])[0]
-
-        with ThreadPoolExecutor(self.threads) as pool:
-            list(pool.map(run, range(len(ids)), mask.sum(1).tolist()))
-        return logits
-
-    def _run(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        return self.session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
 
 
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:

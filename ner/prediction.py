@@ -10,10 +10,11 @@ import torch
 from ner.encoding import Window
 from ner.errors import ModelError
 from ner.probability import TEMPERATURE, softmax
+from ner.threads import side_by_side
 from ner.windows import OVERLAP, prediction_windows
 
 MAX_LENGTH = "ner_max_length"  # key in the model's config.json: the window that it was trained with, in subwords
-BATCH_SUBWORDS = {"cpu": 1024, "cuda": 32768}  # of a batch, padding included; on a CPU 512 to 2048 differ by 2 %
+BATCH_SUBWORDS = {"cpu": 256, "cuda": 32768}  # of a batch, padding included; on a CPU each thread has its own batch
 WEIGHTS, ONNX = "model.safetensors", "model.onnx"
 _AGAIN = "run `dvc repro train`, which writes the model"
 
@@ -37,19 +38,21 @@ class Tagger:
         self.device = device
         self.temperature = temperature
         self.overlap = overlap
-        own = getattr(model, "batch_subwords", None)  # an exported model knows what suits it
-        self.batch_subwords = batch_subwords or own or BATCH_SUBWORDS[torch.device(device).type]
+        kind = torch.device(device).type
+        self.batch_subwords = batch_subwords or BATCH_SUBWORDS[kind]
+        self.threads = torch.get_num_threads() if kind == "cpu" else 1
         self.labels: list[str] = [model.config.id2label[i] for i in range(model.config.num_labels)]
 
     @classmethod
     def load(cls, folder: Path | str, device: str = "cpu", precision: str = "fp32") -> "Tagger":
         """Load from `folder` alone: no network, safetensors or ONNX only, no code of the model's own.
 
-        precision: fp32; bf16, which is twice as fast where the hardware multiplies in it and slower elsewhere; auto is
-        bf16 where it is faster. An exported model has its own. Raises ModelError where the folder is missing or
-        incomplete.
+        device: as torch names it; auto is the GPU where there is one. precision: fp32; bf16, which is twice as fast
+        where the hardware multiplies in it and slower elsewhere; auto is bf16 where it is faster. An exported model has
+        its own of both. Raises ModelError where the folder is missing or incomplete.
         """
         folder = Path(folder)
+        device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         if not (folder / "config.json").is_file():
             raise ModelError(f"{folder} holds no config.json: {_AGAIN}.")
         if (folder / WEIGHTS).is_file():
@@ -91,25 +94,28 @@ class Tagger:
 
         sentences: tokens of each; document_ids: one a sentence, equal neighbours share windows; None: each alone.
         progress: called with (windows done, windows in all) after each batch. Windows are sorted by length, so that
-        little is padded, and a batch has at most `batch_subwords`, or one window.
+        little is padded, and a batch has at most `batch_subwords`, or one window, and less where threads would be idle.
         Returns a float32 array [n_tokens, n_labels] a sentence, columns in the order of `labels`.
         """
         windows = prediction_windows(self.tokenizer, sentences, document_ids, self.max_length, self.overlap)
         rows: list[np.ndarray] = [np.empty(0)] * len(windows)
         done = 0
-        for batch in batches([len(window.input_ids) for window in windows], self.batch_subwords):
-            for index, outputs in zip(batch, self._forward([windows[i] for i in batch]), strict=True):
-                rows[index] = outputs
-            done += len(batch)
+        lengths = [len(window.input_ids) for window in windows]
+        groups = list(batches(lengths, min(self.batch_subwords, -(-sum(lengths) // self.threads))))
+        work = [[windows[index] for index in group] for group in groups]
+        for group, outputs in zip(groups, side_by_side(self._forward, work, self.threads), strict=True):
+            for index, values in zip(group, outputs, strict=True):
+                rows[index] = values
+            done += len(group)
             if progress:
                 progress(done, len(windows))
         if not sentences:
             return []
         flat = np.concatenate(rows) if rows else np.empty((0, len(self.labels)), np.float32)
-        lengths = [len(tokens) for tokens in sentences]
-        if len(flat) != sum(lengths):  # the windows promise otherwise
-            raise AssertionError(f"{sum(lengths)} words went in, {len(flat)} predictions came out")
-        return np.split(flat, np.cumsum(lengths)[:-1])
+        words = [len(tokens) for tokens in sentences]
+        if len(flat) != sum(words):  # the windows promise otherwise
+            raise AssertionError(f"{sum(words)} words went in, {len(flat)} predictions came out")
+        return np.split(flat, np.cumsum(words)[:-1])
 
     @torch.inference_mode()
     def _forward(self, windows: list[Window]) -> list[np.ndarray]:

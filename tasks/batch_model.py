@@ -108,11 +108,10 @@ def load(model: Model, code: str, threads: int | None) -> Any:
     logging.disable_progress_bar()  # a batch has its own
     if threads:
         torch.set_num_threads(threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     if Path(model.folder).is_dir() and sha256_folder(Path(model.folder)) == model.files:
-        return Tagger.load(model.folder, device=device)
+        return Tagger.load(model.folder, device="auto")
     if model.registry is None:
         raise ModelError(f"a worker of the cluster does not have {model.name}: use a version of the registry.")
     os.environ.setdefault("MLFLOW_TRACKING_URI", model.registry)
     with tempfile.TemporaryDirectory() as scratch:
-        return Tagger.load(fetch(model, Path(scratch) / "model").folder, device=device)
+        return Tagger.load(fetch(model, Path(scratch) / "model").folder, device="auto")

@@ -25,7 +25,7 @@ from tasks.tables import plain_table
 
 PREPARED, EXPORTS = Path("data/prepared"), Path("models/export")
 REPORT, PREDICTIONS = Path("reports/export.json"), Path("reports/export")
-CALIBRATION_SENTENCES, CALIBRATION_WINDOWS = 600, 40  # of training: which channels are outliers
+CALIBRATION_WINDOWS = 256  # of training: the range of every input, and which channels are outliers
 WEIGHTS = "model.safetensors"
 SCORES = ("precision", "recall", "f1", "f1_strict", "accuracy")
 
@@ -81,16 +81,15 @@ def write_models(root: Path, models: Path, formats: tuple[str, ...]) -> None:
 
 
 def calibration_windows(root: Path) -> list[list[int]]:
-    """Subword ids of a few windows of the training split."""
+    """Subword ids of some windows from all over the training split."""
     from ner.encoding import encode_windows
     from ner.prediction import MAX_LENGTH, load_tokenizer
     from tasks.prepared import read_split
 
     tokenizer, split = load_tokenizer(root / RELEASE), read_split(root / PREPARED, "train")
-    first = slice(CALIBRATION_SENTENCES)
     length = read_config(root / RELEASE).get(MAX_LENGTH, min(tokenizer.model_max_length, 512))
-    windows = encode_windows(tokenizer, split.tokens[first], split.document_ids[first], length)
-    return [window.input_ids for window in windows[:CALIBRATION_WINDOWS]]
+    windows = encode_windows(tokenizer, split.tokens, split.document_ids, length)
+    return [window.input_ids for window in windows[:: -(-len(windows) // CALIBRATION_WINDOWS)]]
 
 
 def predict_format(params: Params, root: Path, model: Path, folder: Path) -> None:

@@ -1,12 +1,15 @@
-"""A graph in fp32 to one in int8: weights by output channel, activations as they come, outlier channels apart.
+"""A graph in fp32 to one in int8: weights by output channel, activations by fixed scales, outlier channels apart.
 
     quantize(Path("onnx/model.onnx"), Path("onnx-int8/model.onnx"), windows, labels=9)
 
-In a transformer a few channels of a few tokens are tens of times larger than all others, and the input of a matrix
-product has one scale, so that these take the precision from the rest. What such a channel has over a cap is computed
-beside the product in fp32: exact, and a few percent of the time. Source: Dettmers et al., "LLM.int8(): 8-bit Matrix
-Multiplication for Transformers at Scale" (NeurIPS 2022); here the channels and their caps are fixed beforehand, by
-windows of the training split.
+The input of each matrix product has one scale and zero point, fixed beforehand by the range that it has in windows of
+the training split; what is beyond is clipped. So a window has the same tags whatever is in its batch, which it has not
+where the scale comes from the batch (dynamic quantisation), and many short windows are read in one call.
+
+In a transformer a few channels of a few tokens are tens of times larger than all others, and would take the precision
+from the rest. What such a channel has over a cap is computed beside the product in fp32: exact, and a few percent of
+the time. Source: Dettmers et al., "LLM.int8(): 8-bit Matrix Multiplication for Transformers at Scale" (NeurIPS 2022);
+here the channels and their caps are fixed by the same windows.
 """
 
 import tempfile
@@ -32,7 +35,7 @@ def quantize(source: Path, target: Path, windows: Sequence[Sequence[int]], label
     windows: subword ids of each, special tokens included. labels: a product with so many columns gives the logits and
     stays in fp32, as the embeddings do.
     """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     model = onnx.load(source)
     weights = weights_of(model.graph)
@@ -41,15 +44,39 @@ def quantize(source: Path, target: Path, windows: Sequence[Sequence[int]], label
         split = Path(scratch) / "split.onnx"
         found = split_outliers(model.graph, extremes(source, windows), names)
         onnx.save(model, split)
-        quantize_dynamic(
+        quantize_static(
             split,
             target,
+            reader(windows),
+            quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["MatMul"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,  # signed: half the time of QUInt8 where the CPU has VNNI
             nodes_to_quantize=sorted(names),
+            per_channel=True,
+            activation_type=QuantType.QUInt8,  # unsigned times signed: what CPUs with VNNI multiply
+            weight_type=QuantType.QInt8,
+            extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul"]},
         )
     return found
+
+
+def reader(windows: Sequence[Sequence[int]]) -> Any:
+    """These windows, one after the other, as onnxruntime asks for them to see the ranges of all inputs."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.feeds = iter([feed(window) for window in windows])
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self.feeds, None)
+
+    return Reader()
+
+
+def feed(window: Sequence[int]) -> dict[str, np.ndarray]:
+    """What the graph takes, for one window."""
+    ids = np.array([window], np.int64)
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
 
 
 def products(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
@@ -74,8 +101,7 @@ def extremes(source: Path, windows: Sequence[Sequence[int]]) -> dict[str, np.nda
         session = open_session(Path(scratch) / "watched.onnx", threads=0)
     found: dict[str, Any] = dict.fromkeys(names, 0.0)
     for window in windows:
-        ids = np.array([window], np.int64)
-        rows = session.run(names, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        rows = session.run(names, feed(window))
         for name, values in zip(names, rows, strict=True):
             found[name] = np.maximum(found[name], np.abs(values).max(axis=(0, 1)))
     return found

@@ -27,7 +27,6 @@ def predict_version(version: Any, params: Params, prepared: Path) -> None:
 
     Raises ModelError where the version knows other tags than the data has, and RegistryError.
     """
-    import torch
 
     from ner.prediction import Tagger
     from tasks.predict import predict_split
@@ -37,7 +36,7 @@ def predict_version(version: Any, params: Params, prepared: Path) -> None:
         params = as_trained(params, run_id)
         print(f"fetching {shown(version)} from the registry", flush=True)
         folder = fetch_model(version, Path(scratch))
-        tagger = Tagger.load(folder, device="cuda" if torch.cuda.is_available() else "cpu")
+        tagger = Tagger.load(folder, device="auto")
         ordered = InOrder(tagger, manifest["labels"], shown(version))
         files = []
         for name in SPLITS:

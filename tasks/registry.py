@@ -28,6 +28,7 @@ SERVING = (
     "probability",
     "tags",
     "text",
+    "threads",
     "windows",
 )  # of ner, that travel
 CODE_FILES = (CODE, *(ROOT / "ner" / f"{name}.py" for name in SERVING))

@@ -105,7 +105,7 @@ def test_an_int8_model_answers_nearly_the_same_whatever_is_in_its_batch(exported
     together = small.logits(split.tokens)
     assert np.concatenate(together) == pytest.approx(np.concatenate(torch_model.logits(split.tokens)), abs=0.1)
     alone = [small.logits([tokens])[0] for tokens in split.tokens]
-    assert all((one == other).all() for one, other in zip(together, alone, strict=True))
+    assert np.concatenate(alone) == pytest.approx(np.concatenate(together), abs=0.01)
 
 
 def test_an_exported_folder_holds_a_graph_and_no_torch_weights(exported):
@@ -234,14 +234,14 @@ def test_a_graph_that_says_something_else_is_noticed(exported, evaluated):
 
 
 def test_an_outlier_channel_does_not_take_the_precision_from_the_others(evaluated, tmp_path, monkeypatch):
-    """One hidden unit a hundred times larger than the rest, as trained encoders have them."""
+    """One hidden unit a thousand times larger than the rest, as trained encoders have them."""
     from transformers import AutoModelForTokenClassification
 
     model = AutoModelForTokenClassification.from_pretrained(evaluated / "models" / "release").eval()
     layer = model.bert.encoder.layer[0]
     with torch.no_grad():
-        layer.intermediate.dense.bias[5] = 100.0
-        layer.output.dense.weight[:, 5] *= 0.01
+        layer.intermediate.dense.bias[5] = 1000.0
+        layer.output.dense.weight[:, 5] *= 0.001
     model.save_pretrained(tmp_path / "model")
     write_graph(tmp_path / "model", tmp_path / "fp32.onnx")
     ids, mask = (each.numpy() for each in windows(model.config, 1, 30))
