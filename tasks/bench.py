@@ -1,6 +1,6 @@
 """Words per second as a ratio to transformers.pipeline: same model, same text, same run, entities compared.
 
-Run     python -m tasks.bench [--sentences 600] [--rounds 4] [--contender "core fp32" ...]       (make bench)
+Run     python -m tasks.bench [--sentences 1200] [--rounds 4] [--contender "core fp32" ...]       (make bench)
 Reads   models/release, models/export where stage `export` wrote it, data/prepared
 Writes  reports/bench/prediction.json, reports/bench/prediction.md; exported formats that are lacking in .ner/bench
 
@@ -198,7 +198,7 @@ def main() -> None:
     from tasks.contenders import NAMES
 
     parser = argparse.ArgumentParser(prog="python -m tasks.bench", description="How fast prediction is, and how right.")
-    parser.add_argument("--sentences", type=int, default=600, help="of validation (default: 600)")
+    parser.add_argument("--sentences", type=int, default=1200, help="of validation (default: 1200)")
     parser.add_argument("--rounds", type=int, default=4, help="in which the contenders take turns (default: 4)")
     parser.add_argument("--contender", action="append", choices=NAMES, help="only these; may be given several times")
     arguments = parser.parse_args()

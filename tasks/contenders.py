@@ -4,6 +4,7 @@ contenders = load(Path(), ["pipeline", "core fp32"], Path(".ner/bench"))
 contenders["core fp32"]([["Marta", "Okafor", "left", "."]])     # [{(0, 12, "PER")}]
 """
 
+import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
@@ -15,7 +16,7 @@ from ner.prediction import Tagger
 from ner.tags import tags_to_spans
 from ner.text import annotate
 from tasks.export import EXPORTS, REPORT, source_digest, write_models
-from tasks.io import read_json, replacing_folder
+from tasks.io import read_json, replacing_folder, sha256_file
 from tasks.package import RELEASE
 
 Entities = set[tuple[int, int, str]]  # start, end, type; code points of the tokens with a space between
@@ -25,6 +26,7 @@ PIPELINE, PIPELINE_32, PIPELINE_FIRST = "pipeline", "pipeline, batch_size=32", "
 OPTIONS = {PIPELINE: {}, PIPELINE_32: {"batch_size": 32}, PIPELINE_FIRST: {"aggregation_strategy": "first"}}
 CORE, CORE_BF16, CORE_ONNX, CORE_INT8 = "core fp32", "core bf16", "core onnx", "core onnx-int8"
 NAMES = (PIPELINE, PIPELINE_32, PIPELINE_FIRST, CORE, CORE_BF16, CORE_ONNX, CORE_INT8)
+EXPORTERS = ("export.py", "int8.py", "onnx_graph.py")
 FORMATS = {CORE_ONNX: FP32, CORE_INT8: INT8}
 RATES = {CORE_BF16: "bf16", CORE_INT8: "int8"}  # in which numbers a contender multiplies; the others in fp32
 
@@ -92,7 +94,7 @@ def exported(root: Path, name: str, cache: Path) -> Path:
     report = read_json(root / REPORT) if (root / REPORT).exists() else {"source": None, "formats": {}}
     if report["source"] == source and (root / EXPORTS / name).is_dir():
         return root / EXPORTS / name
-    kept = cache / source[:16] / name
+    kept = cache / f"{source[:16]}-{exporters()[:8]}" / name
     if not kept.is_dir():
         print(f"{name}: exporting the release, once", flush=True)
         with replacing_folder(kept) as temporary:
@@ -101,6 +103,12 @@ def exported(root: Path, name: str, cache: Path) -> Path:
                 file.rename(temporary / file.name)
             (temporary / name).rmdir()
     return kept
+
+
+def exporters() -> str:
+    """Hex sha256 over the code that exports: what other code made is not measured as this one's."""
+    code = Path(__file__).parent
+    return hashlib.sha256("".join(sha256_file(code / name) for name in EXPORTERS).encode()).hexdigest()
 
 
 def gold(tokens: Sequence[str], tags: Sequence[str]) -> Entities:
