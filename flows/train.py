@@ -31,7 +31,9 @@ RETRIES, RETRY_DELAY_S = 2, 15
 MENDABLE = "Try again"  # how a stage's sentence says that the same command may succeed later (no network)
 
 Data, Model, Encoding, Validation, Train, Prediction, Evaluation, Seeds, Gate, Export, Registry = (
-    overrides.partial_block(block) for block in overrides.Params.model_fields
+    overrides.partial_block(block)
+    for block in overrides.Params.model_fields
+    if block != "sweep"  # no stage reads it
 )
 
 

@@ -1,0 +1,199 @@
+"""A search for better numbers: trials with values from sweep.space, each trained and judged by validation F1.
+
+Run     python -m tasks.sweep              (make sweep; the same command goes on with a sweep that was stopped)
+        python -m tasks.sweep --apply      (writes what reports/sweep.json proposes into params.yaml)
+Reads   data/prepared, data/validated.json, models/base, models/base.json, params.yaml [sweep, encoding, train]
+Writes  reports/sweep.json, reports/sweep/sweep.png; .ner/sweep while and after it runs (Optuna's SQLite storage)
+
+Each trial is a run in MLflow, child of the run `sweep`. Test is never looked at.
+"""
+
+import argparse
+import hashlib
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tasks.cli import run_stage  # isort: skip  first: it switches telemetry off
+from ner.errors import BusyError, NerError, ParamsError
+from ner.params import Params, check_params
+from tasks.io import PARAMS, read_json, read_params, sha256_file, sha256_folder, write_json
+from tasks.prepared import read_manifest
+from tasks.seeds import CODE, ROOT, prepare_libraries
+from tasks.sweep_report import applied, diff, sweep_report
+
+PREPARED, BASE = Path("data/prepared"), Path("models/base")
+FOLDER, REPORT, PICTURES = Path(".ner/sweep"), Path("reports/sweep.json"), Path("reports/sweep")
+MOST_FAILURES = 3  # one after the other: then it is not the values
+
+
+def sweep(params: Params, prepared: Path, base: Path, folder: Path, report: Path, pictures: Path) -> dict[str, Any]:
+    """Run the trials that are missing and return what sweep.json says.
+
+    Raises ParamsError for an empty space or several processes, BusyError where another sweep runs here, NerError where
+    no trial came to its end.
+    """
+    from tasks.sweep_data import part_of
+    from tasks.sweep_figure import write_picture
+    from tasks.sweep_study import ended, open_study, study_key
+    from tasks.sweep_tracking import close_parent, open_parent
+    from tasks.sweep_trial import Place
+
+    check_sweep(params)
+    with only_sweep(folder):
+        part = part_of(prepared, folder / "part", params.sweep)
+        manifest = read_manifest(part)
+        code = hashlib.sha256("".join(sha256_file(ROOT / name) for name in CODE).encode()).hexdigest()
+        key = study_key(params, manifest["fingerprint"], sha256_folder(base), code)
+        study = open_study(folder, key, params)
+        if done := len(ended(study)):
+            say(f"going on with a sweep of which {done} of {params.sweep.trials} trials have ended")
+        parent = open_parent(study.user_attrs.get("mlflow_run_id"), params, {"ner.study": key})
+        study.set_user_attr("mlflow_run_id", parent.run_id)
+        run_trials(study, params, Place(part, base, folder / key, parent.run_id))
+        found = sweep_report(study, params, manifest)
+        write_json(report, found)
+        write_picture(pictures, found)
+        best = {"best_validation_f1": found["best"]["f1"]} if found["best"] else {}
+        close_parent(parent, best, [report], sorted(pictures.glob("*.png")))
+    if not found["best"]:
+        reason = next((t["reason"] for t in found["trials"] if t["reason"]), "see the lines above")
+        raise NerError(f"no trial came to its end: {reason}. Change params.yaml, sweep.space, and run it again.")
+    return found
+
+
+def run_trials(study: Any, params: Params, place: Any) -> None:
+    """Ask for trials and run them until there are as many as asked for."""
+    from tasks.sweep_study import ended, next_trial, suggest
+
+    while trial := next_trial(study, params.sweep):
+        values = suggest(trial, params.sweep.space)
+        head = f"trial {trial.number}, {len(ended(study)) + 1} of {params.sweep.trials}"
+        say(f"{head}: {shown(values)}")
+        outcome = run_or_take_over(study, trial, with_values(params, values), values, place, head)
+        say(f"{head}: {told(outcome)}; {standing(study, params.sweep.trials)}")
+        last = [attrs.state.name for attrs in ended(study)[-MOST_FAILURES:]]
+        if last == ["FAIL"] * MOST_FAILURES:
+            raise NerError(f"{MOST_FAILURES} trials failed one after the other, the last with: {outcome.reason}")
+
+
+def run_or_take_over(study: Any, trial: Any, params: Params, values: Any, place: Any, head: str) -> Any:
+    """Run a trial and tell Optuna its end; one with the values of a trial before it takes over what that reached."""
+    from optuna.trial import TrialState
+
+    from tasks.sweep_study import ended
+    from tasks.sweep_trial import Outcome, run_trial
+
+    same = next((t for t in ended(study) if t.user_attrs.get("values") == values), None)
+    trial.set_user_attr("values", values)
+    if same:
+        say(f"{head}: the values of trial {same.number}, whose end it takes over")
+        outcome = Outcome(**{**same.user_attrs["outcome"], "seconds": 0.0})
+        for epoch, f1 in same.intermediate_values.items():
+            trial.report(f1, epoch)
+        trial.set_user_attr("same_as", same.number)
+    else:
+        outcome = run_trial(trial, params, place)
+    trial.set_user_attr("outcome", outcome.__dict__)
+    states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+    study.tell(trial, outcome.f1 if outcome.state == "complete" else None, states[outcome.state])
+    return outcome
+
+
+def check_sweep(params: Params) -> None:
+    """Raise ParamsError where there is nothing to search, or several processes would train."""
+    if not any(keys for _, keys in params.sweep.space):
+        raise ParamsError("params.yaml, sweep.space: no key of train or encoding to search; name one with its values.")
+    if params.train.processes > 1:
+        raise ParamsError(
+            f"params.yaml, train.processes: a sweep trains in one process; set it to 1, not {params.train.processes}."
+        )
+
+
+@contextmanager
+def only_sweep(folder: Path) -> Iterator[None]:
+    """Raises BusyError where another sweep runs in this checkout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "sweep.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BusyError("another sweep runs in this checkout: wait until it ends.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def with_values(params: Params, values: dict[str, dict[str, Any]]) -> Params:
+    """The parameters of one trial, checked whole."""
+    tree = params.model_dump()
+    return check_params({**tree, **{block: tree[block] | keys for block, keys in values.items()}}, "a trial's values")
+
+
+def shown(values: dict[str, dict[str, Any]]) -> str:
+    return ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for keys in values.values()
+        for key, value in keys.items()
+    )
+
+
+def told(outcome: Any) -> str:
+    f1 = "" if outcome.f1 is None else f", F1 {outcome.f1:.4f}"
+    return f"{outcome.state} {outcome.reason}".rstrip() + f1 + f" in {outcome.seconds:.0f} s"
+
+
+def standing(study: Any, wanted: int) -> str:
+    """The best so far, and about how long the rest takes."""
+    from optuna.trial import TrialState
+
+    from tasks.sweep_study import ended
+
+    trials = ended(study)
+    best = max((t for t in trials if t.state == TrialState.COMPLETE), key=lambda t: t.value, default=None)
+    seconds = [t.user_attrs["outcome"]["seconds"] for t in trials]
+    left = max(0, wanted - len(trials)) * sum(seconds) / len(seconds) / 60
+    return (f"best so far {best.value:.4f} (trial {best.number}), " if best else "") + f"about {left:.0f} min left"
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tasks.sweep", description=__doc__.partition("\n")[0])
+    parser.add_argument("--apply", action="store_true", help="write what reports/sweep.json proposes into params.yaml")
+    parser.add_argument("--fresh", action="store_true", help="forget every sweep of this checkout and begin anew")
+    arguments = parser.parse_args()
+    if arguments.apply:
+        report = read_proposal()
+        print(applied(PARAMS, report), flush=True)
+        return
+    params = read_params()
+    prepare_libraries()
+    if arguments.fresh:
+        with only_sweep(FOLDER):
+            for left in FOLDER.glob("*"):
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
+    began = time.monotonic()
+    report = sweep(params, PREPARED, BASE, FOLDER, REPORT, PICTURES)
+    say(
+        f"{diff(report)}\n{time.monotonic() - began:.0f} s; {REPORT}, {PICTURES}/sweep.png, MLflow run "
+        f"{report['mlflow_run_id'] or 'none'}"
+    )
+
+
+def read_proposal() -> dict[str, Any]:
+    if not REPORT.exists():
+        raise NerError(f"{REPORT} is missing: run `make sweep`, which writes it.")
+    return read_json(REPORT)
+
+
+if __name__ == "__main__":
+    run_stage("sweep", main)
