@@ -6,7 +6,7 @@ fetched before is had without a network.
 
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ner.errors import SourceError
@@ -15,6 +15,15 @@ from tasks.catalog import Unreachable
 TIMEOUT_S = 10
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SPLIT_WORDS = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
+DATA_SUFFIXES = (".parquet", ".arrow", ".jsonl", ".json", ".csv", ".tsv", ".conllu", ".conll", ".bio", ".iob2", ".txt")
+NO_DATA = (
+    "dataset_infos.json",
+    "dataset_info.json",
+    "dataset_dict.json",
+    "state.json",
+    "requirements.txt",
+    "README.txt",
+)
 SPLIT_IN_PATH = re.compile(r"(?:^|[/_.-])(train|validation|valid|dev|test)(?=[/_.-]|\d|$)")
 
 
@@ -74,31 +83,41 @@ class Repository(NamedTuple):
 
 
 def guess_splits(repo_id: str, files: list[str]) -> dict[str, list[str]]:
-    """The parquet files of each split, told by their names: data/train-00000-of-00001.parquet, NAME/train/0000.parquet.
+    """The data files of each split, told by their names: data/train-00000-of-00001.parquet, NAME/train/0000.parquet.
 
-    Raises SourceError where a split has none, or where several configurations have the same splits.
+    Parquet if there is any, else the first of DATA_SUFFIXES that there is; `all` where no name tells a split. Raises
+    SourceError where there is no data, none to train on, or several configurations have the same splits.
     """
-    splits: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    suffix = next((one for one in DATA_SUFFIXES if any(_is_data(name, one) for name in files)), None)
+    splits: dict[str, list[str]] = {"train": [], "validation": [], "test": [], "all": []}
     configurations = set()
-    for name in files:
-        match = SPLIT_IN_PATH.search(name.removesuffix(".parquet"))
-        if name.endswith(".parquet") and match:
-            splits[SPLIT_WORDS[match[1]]].append(name)
+    for name in (name for name in files if suffix and _is_data(name, suffix)):
+        match = SPLIT_IN_PATH.search(name.removesuffix(suffix or ""))
+        splits[SPLIT_WORDS[match[1]] if match else "all"].append(name)
+        if match:
             configurations.add(name[: match.start(1)])
-    lacking = [split for split, names in splits.items() if not names]
-    if lacking:
+    if configurations:
+        splits["all"] = []  # beside files of splits: no one knows what they are
+    if not splits["train"] and not splits["all"]:
         scripts = " It has a loading script, which is not run; its branch refs/convert/parquet may have the files."
         hint = scripts if any(name.endswith(".py") for name in files) else ""
         raise SourceError(
-            f"{repo_id} on the hub has no parquet file for {', '.join(lacking)} that its name tells.{hint} "
-            "Add an entry of kind `hub` to catalog.yaml that names the file of each split."
+            f"{repo_id} on the hub has no file of data to train on that its name tells "
+            f"({', '.join(DATA_SUFFIXES)}).{hint} Add an entry of kind `hub` to catalog.yaml that names the files."
         )
     if len(configurations) > 1:
         raise SourceError(
             f"{repo_id} on the hub has several configurations ({', '.join(sorted(configurations))}): add an entry of "
             "kind `hub` to catalog.yaml that names the file of each split."
         )
-    return splits
+    return {split: names for split, names in splits.items() if names}
+
+
+def _is_data(name: str, suffix: str) -> bool:
+    inner = PurePosixPath(name)
+    return (
+        inner.suffix == suffix and not any(part.startswith(".") for part in inner.parts) and inner.name not in NO_DATA
+    )
 
 
 def _cached(repo_id: str, repo_type: str, revision: str) -> Repository | None:

@@ -1,12 +1,11 @@
 """Stage `ingest`: fetch the corpus that data.source names, check it, and write a parquet file for each split.
 
 Run     python -m tasks.ingest        (DVC runs the same line)
-Reads   catalog.yaml, params.yaml [data], local/
-Writes  data/prepared/{train,validation,test}.parquet and manifest.json
+Reads   catalog.yaml, params.yaml [data], local/, and what the catalogue names
+Writes  data/prepared/{train,validation,test}.parquet and manifest.json; unlabelled.parquet where there is such text;
+        problems.csv, everything that was not kept, of a corpus with a format, types, made splits or several sources
 """
 
-import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,27 +15,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import ClassLabel, Features, List, Value
 
-from ner.conll import DOCSTART, Sentence, parse_conll
+from ner.conll import Sentence
 from ner.corpus import SPLITS, content_fingerprint, entity_counts
-from ner.errors import CorpusError
 from ner.tags import label_names
-from tasks.catalog import AnyCorpus, Corpus, HubCorpus, read_catalog
+from tasks.account import account_of, told, write_problems
+from tasks.catalog import UNLABELLED, AnyCorpus, read_catalog
 from tasks.io import read_params, replacing_folder, sha256_file, write_json
-from tasks.parquet_corpus import read_parquet
-from tasks.prepared import MANIFEST
-from tasks.sources import fetch_corpus, scratch_beside
+from tasks.join import load_source
+from tasks.prepared import MANIFEST, PROBLEMS
+from tasks.reading import LoadedCorpus, load
+from tasks.sources import FetchedCorpus, scratch_beside
 
 PREPARED = Path("data/prepared")
+MOST_COLUMNS = 10  # entity types that have a column each in what is printed; of more it is the sum
 
 
 def ingest(source: str, prepared: Path) -> dict[str, Any]:
     """Fetch, check and write a corpus; returns the manifest. Raises CatalogError, SourceError or CorpusError."""
     names = read_catalog()
     with scratch_beside(prepared) as scratch:
-        fetched = fetch_corpus(source, names, scratch)
-        return ingest_files(
-            fetched.files, prepared, source, entry=fetched.entry, origin=fetched.origin, revision=fetched.revision
-        )
+        return write_corpus(load_source(source, names, scratch), prepared)
 
 
 def ingest_files(
@@ -50,40 +48,53 @@ def ingest_files(
 ) -> dict[str, Any]:
     """Write parquet and manifest of a corpus whose files are here; whole, or not at all.
 
-    files: for each of SPLITS a path, or the paths of its shards, in CoNLL columns or (.parquet) the hub's form.
+    files: for each split a path, or the paths of its shards, in CoNLL columns or (.parquet) the hub's form.
     entry: what is known about it; without one, document boundaries are those that the files mark themselves, and
     sentences without boundaries count as being in no order. Raises CorpusError for a file that cannot be read.
     """
-    paths = {split: [files[split]] if isinstance(files[split], Path) else list(files[split]) for split in SPLITS}
-    corpus = {split: _read(paths[split], entry) for split in SPLITS}
-    has_documents = all(_marks_documents(p) for group in paths.values() for p in group)
-    about = _about(entry, source, origin, revision, has_documents)
-    corpus = {s: _with_documents(rows, about["document_boundaries"], about["in_order"]) for s, rows in corpus.items()}
-    entities = {split: entity_counts(row.tags for row in rows) for split, rows in corpus.items()}
+    paths = {split: [given] if isinstance(given, Path) else list(given) for split, given in files.items()}
+    return write_corpus(load(FetchedCorpus(entry, paths, origin or source, revision), source), folder)
+
+
+def write_corpus(corpus: LoadedCorpus, folder: Path) -> dict[str, Any]:
+    """Write a corpus that was read, whole or not at all; returns the manifest."""
+    entities = {split: entity_counts(row.tags for row in rows) for split, rows in corpus.rows.items()}
     labels = label_names(entity_type for counts in entities.values() for entity_type in counts)
     manifest = {
-        **about,
-        "fingerprint": content_fingerprint({s: ((r.tokens, r.tags) for r in rows) for s, rows in corpus.items()}),
+        **corpus.about,
+        "fingerprint": content_fingerprint({s: ((r.tokens, r.tags) for r in rows) for s, rows in corpus.rows.items()}),
         "labels": labels,
         "entity_types": sorted({label[2:] for label in labels if label != "O"}),
-        "expected": _expected(entry),
+        "expected": corpus.expected,
         "splits": {},
     }
     with replacing_folder(folder) as temporary:
-        for split, rows in corpus.items():
-            pq.write_table(to_table(rows, labels), temporary / f"{split}.parquet", compression="zstd")
-            manifest["splits"][split] = {
-                "file": ", ".join(path.name for path in paths[split]),
-                "source_sha256": _source_sha256(paths[split]),
-                "documents": len({row.document_id for row in rows}),
-                "sentences": len(rows),
-                "tokens": sum(len(row.tokens) for row in rows),
-                "entities": entities[split],
-                "parquet": f"{split}.parquet",
-                "sha256": sha256_file(temporary / f"{split}.parquet"),
-            }
+        for split in SPLITS:
+            rows, origin = corpus.rows[split], corpus.origins[split]
+            written = _write(temporary, split, rows, labels)
+            about = {"file": origin.file, "source_sha256": origin.sha256, **_counts(rows), "entities": entities[split]}
+            manifest["splits"][split] = about | written
+        if corpus.unlabelled is not None and corpus.unlabelled_origin is not None:
+            written = _write(temporary, UNLABELLED, corpus.unlabelled, labels)
+            file, sha256 = corpus.unlabelled_origin
+            about = {"file": file, "source_sha256": sha256, **_counts(corpus.unlabelled)}
+            manifest[UNLABELLED] = about | written
+        if corpus.extra or corpus.unlabelled is not None:
+            manifest |= {**corpus.extra, "reading": {key: account_of(one) for key, one in corpus.reading.items()}}
+            write_problems(temporary / PROBLEMS, corpus.reading)
         write_json(temporary / MANIFEST, manifest)
     return manifest
+
+
+def _counts(rows: Sequence[Sentence]) -> dict[str, int]:
+    documents = len({row.document_id for row in rows})
+    return {"documents": documents, "sentences": len(rows), "tokens": sum(len(row.tokens) for row in rows)}
+
+
+def _write(folder: Path, name: str, rows: Sequence[Sentence], labels: list[str]) -> dict[str, str]:
+    path = folder / f"{name}.parquet"
+    pq.write_table(to_table(rows, labels), path, compression="zstd")
+    return {"parquet": path.name, "sha256": sha256_file(path)}
 
 
 def to_table(sentences: Sequence[Sentence], labels: list[str]) -> pa.Table:
@@ -106,78 +117,25 @@ def to_table(sentences: Sequence[Sentence], labels: list[str]) -> pa.Table:
     return pa.Table.from_pydict(columns, schema=features.arrow_schema)
 
 
-def _read(paths: list[Path], entry: AnyCorpus | None) -> list[Sentence]:
-    if all(path.suffix == ".parquet" for path in paths):
-        columns = (entry.tokens_column, entry.tags_column, entry.labels) if isinstance(entry, HubCorpus) else ()
-        sentences = read_parquet(paths, *columns)
-    else:
-        sentences = [row for path in paths for row in parse_conll(path.read_bytes(), path.name)]
-    if not sentences:
-        raise CorpusError(f"{', '.join(path.name for path in paths)} holds no sentence.")
-    return sentences
-
-
-def _marks_documents(path: Path) -> bool:
-    return path.suffix != ".parquet" and bool(re.search(rb"^" + DOCSTART.encode(), path.read_bytes(), re.M))
-
-
-def _with_documents(rows: list[Sentence], boundaries: bool, in_order: bool) -> list[Sentence]:
-    """document_id as the file has it; without boundaries one document in all, or each sentence its own."""
-    if boundaries:
-        return rows
-    return [row._replace(document_id=0 if in_order else index) for index, row in enumerate(rows)]
-
-
-def _about(
-    entry: AnyCorpus | None, source: str, origin: str | None, revision: str | None, has_documents: bool
-) -> dict[str, Any]:
-    known = entry if isinstance(entry, Corpus) else None
-    if known and known.document_boundaries and not has_documents:
-        raise CorpusError(
-            f"{source}: catalog.yaml says document_boundaries: true, but not every file has {DOCSTART} lines."
-        )
-    return {
-        "source": source,
-        "kind": entry.kind if entry else "files",
-        "origin": origin or source,
-        "revision": revision,
-        "license": known.license if known else "unknown",
-        "description": known.description if known else source,
-        "citation": known.citation if known else None,
-        "url": known.url if known else None,
-        "language": known.language if known else "unknown",
-        "document_boundaries": known.document_boundaries if known else has_documents,
-        "in_order": known.in_order if known else has_documents,
-    }
-
-
-def _expected(entry: AnyCorpus | None) -> dict[str, dict[str, int]] | None:
-    splits = getattr(entry, "splits", {})
-    expected = {s: about.expected.model_dump(exclude_none=True) for s, about in splits.items() if about.expected}
-    return expected or None
-
-
-def _source_sha256(paths: list[Path]) -> str:
-    """Of the file; of shards, the sha256 over the hex sha256 of each, a line each."""
-    digests = [sha256_file(path) for path in paths]
-    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
-
-
 def summary(manifest: dict[str, Any]) -> str:
     """A line a split: how much of what."""
     types = manifest["entity_types"]
-    head = f"{'split':<12}{'documents':>10}{'sentences':>10}{'tokens':>10}" + "".join(f"{t:>8}" for t in types)
+    columns = {name: [name] for name in types} if len(types) <= MOST_COLUMNS else {"entities": types}
+    widths = {name: max(8, len(name) + 2) for name in columns}
+    head = f"{'split':<12}{'documents':>10}{'sentences':>10}{'tokens':>10}"
+    head += "".join(f"{name:>{width}}" for name, width in widths.items())
     lines = [f"{manifest['source']} ({manifest['origin']}), content {manifest['fingerprint'][:12]}", head]
     for split, about in manifest["splits"].items():
         documents = f"{about['documents']:,}" if manifest["document_boundaries"] else "-"
-        counts = "".join(f"{about['entities'].get(t, 0):>8,}" for t in types)
+        sums = {name: sum(about["entities"].get(one, 0) for one in group) for name, group in columns.items()}
+        counts = "".join(f"{sums[name]:>{width},}" for name, width in widths.items())
         lines.append(f"{split:<12}{documents:>10}{about['sentences']:>10,}{about['tokens']:>10,}{counts}")
     if not manifest["document_boundaries"]:
         order = (
             "in order: neighbours may share a window" if manifest["in_order"] else "in no known order: each is alone"
         )
         lines.append(f"no document boundaries; sentences count as being {order}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *told(manifest)])
 
 
 def main() -> None:

@@ -24,6 +24,23 @@ def read_parquet(
     return [sentence for path in paths for sentence in _read_file(path, tokens_column, tags_column, labels)]
 
 
+def is_strict(path: Path) -> bool:
+    """Whether a file is in the hub's usual form: columns `tokens` and `ner_tags`, ids that name IOB2 tags."""
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError):
+        return path.suffix == ".parquet"  # which read_parquet then says
+    if not {"tokens", "ner_tags"} <= set(schema.names) or not _holds_ids(schema.field("ner_tags").type):
+        return False
+    names = _own_names(schema, "ner_tags")
+    return bool(names) and all(name == "O" or name[:2] in ("B-", "I-") for name in names or ())
+
+
+def _holds_ids(type_: pa.DataType) -> bool:
+    is_list = pa.types.is_list(type_) or pa.types.is_large_list(type_)
+    return is_list and pa.types.is_integer(type_.value_type)
+
+
 def _read_file(path: Path, tokens_column: str, tags_column: str, labels: list[str] | None) -> list[Sentence]:
     try:
         table = pq.read_table(path)
@@ -47,7 +64,7 @@ def _label_names(table: pa.Table, column: str, labels: list[str] | None, where: 
         raise CorpusError(f"{where}: the column {column!r} holds no lists but {type_}.")
     if pa.types.is_string(type_.value_type) or pa.types.is_large_string(type_.value_type):
         return None
-    own = _own_names(table, column)
+    own = _own_names(table.schema, column)
     if own and labels and own != labels:
         raise CorpusError(f"{where} says that its labels are {own}, the entry in catalog.yaml says {labels}.")
     if not own and not labels:
@@ -57,8 +74,8 @@ def _label_names(table: pa.Table, column: str, labels: list[str] | None, where: 
     return own or labels
 
 
-def _own_names(table: pa.Table, column: str) -> list[str] | None:
-    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+def _own_names(schema: pa.Schema, column: str) -> list[str] | None:
+    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     return _names_in(metadata.get("info", {}).get("features", {}).get(column))
 
 

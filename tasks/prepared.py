@@ -1,5 +1,8 @@
 """The prepared corpus on disk: a parquet file for each split and manifest.json, written by `ingest`, read by the rest.
 
+Beside the splits there may be unlabelled.parquet (read_split(folder, "unlabelled")), and problems.csv, which lists
+everything that was not kept.
+
 manifest = read_manifest(Path("data/prepared"))
 split = read_split(Path("data/prepared"), "train")     # split.tokens[0], split.tag_ids[0]
 """
@@ -15,7 +18,8 @@ import pyarrow.parquet as pq
 from ner.errors import NerError
 from tasks.io import sha256_file
 
-MANIFEST = "manifest.json"
+MANIFEST, PROBLEMS = "manifest.json", "problems.csv"
+UNLABELLED = "unlabelled"
 AGAIN = "run `dvc repro ingest`, which makes it again"
 
 
@@ -83,7 +87,8 @@ def to_tags(tag_ids: Sequence[Sequence[int]], names: Sequence[str]) -> list[list
 
 
 def _about(folder: Path, split: str) -> dict[str, Any]:
-    splits = read_manifest(folder)["splits"]
+    manifest = read_manifest(folder)
+    splits = manifest["splits"] | ({UNLABELLED: manifest[UNLABELLED]} if UNLABELLED in manifest else {})
     if split not in splits:
         raise NerError(f"{folder} has no split {split!r}; it has {', '.join(splits)}.")
     return splits[split]

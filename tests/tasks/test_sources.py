@@ -222,20 +222,22 @@ def test_files_of_the_users_own_are_copied_only_where_their_checksums_agree(tmp_
         fetch_corpus("mine", names, tmp_path / "three")
 
 
-def test_a_local_folder_without_one_of_its_splits_says_which_names_it_may_have(tmp_path, monkeypatch):
+def test_a_local_folder_may_lack_a_split_which_the_project_makes_and_have_files_of_any_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "local" / "mine"
     folder.mkdir(parents=True)
     for name in ("train.txt", "dev.txt"):
-        (folder / name).write_text("a O\n\n")
-    with pytest.raises(
-        SourceError, match=r"the test split must be in one file, test\.txt; found 0.*dev\.txt, train\.txt"
-    ):
-        fetch_corpus("local/mine", catalog(), tmp_path / "scratch")
-    (folder / "valid.txt").write_text("a O\n\n")
-    with pytest.raises(SourceError, match=r"the validation split must be in one file.*found 2"):
-        fetch_corpus("local/mine", catalog(), tmp_path / "scratch")
-    with pytest.raises(SourceError, match=r"local/none: .*no such folder"):
+        (folder / name).write_text("a O\nb B-X\n\n")
+    fetched = fetch_corpus("local/mine", catalog(), tmp_path / "scratch")
+    assert {split: [path.name for path in paths] for split, paths in fetched.files.items()} == {
+        "train": ["train.txt"],
+        "validation": ["dev.txt"],
+    }
+    assert fetched.format is not None and fetched.format.name == "conll"
+    (folder / "valid.txt").write_text("a O\nb B-X\n\n")
+    fetched = fetch_corpus("local/mine", catalog(), tmp_path / "scratch")
+    assert [path.name for path in fetched.files["validation"]] == ["dev.txt", "valid.txt"]
+    with pytest.raises(SourceError, match=r"local/none is not there: data\.source names a folder or a file in local/"):
         fetch_corpus("local/none", catalog(), tmp_path / "scratch")
 
 
