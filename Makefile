@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env train quick card repro up compare serve predict bench history rollback test test-fast check clean
+.PHONY: help env new-data train quick card repro up compare serve predict bench annotate corrections sweep history rollback test test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -19,6 +19,9 @@ $(ENV): requirements.lock
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/pip install --disable-pip-version-check --progress-bar off -q -r requirements.lock
 	@touch $@
+
+new-data: $(ENV)  ## your own data: look at it, enter it in catalog.yaml, set params.yaml: make new-data FROM=path [NAME=name] [ARGS=...]
+	@python -m tasks.new_data --from="$$FROM" $(if $(NAME),--name="$$NAME") $(ARGS)
 
 train: $(ENV)  ## the main job: corpus and encoder to a gated, registered model (flow `ner`, parameters of params.yaml)
 	@python -m flows.train
@@ -47,6 +50,16 @@ predict: $(ENV)  ## entities of many texts: make predict INPUT=texts.jsonl OUTPU
 	@python -m tasks.batch --input="$$INPUT" --output="$$OUTPUT" $(if $(MODEL),--model="$$MODEL") \
 		$(if $(CLUSTER),--cluster="$$CLUSTER") $(ARGS)
 
+annotate: $(ENV)  ## documents to annotate next: make annotate OUTPUT=tasks.json [TO=doccano] [N=50] [FROM=train] [BY=contradiction]
+	@python -m tasks.annotate --output="$$OUTPUT" $(if $(TO),--to="$$TO") $(if $(N),--number="$$N") \
+		$(if $(FROM),--from="$$FROM") $(if $(BY),--by="$$BY") $(if $(MODEL),--model="$$MODEL")
+
+corrections: $(ENV)  ## annotated tasks back into the corpus: make corrections FROM=export.json OUTPUT=local/corrected
+	@python -m tasks.corrections --from="$$FROM" --output="$$OUTPUT"
+
+sweep: $(ENV)  ## search for better numbers (params.yaml, sweep); goes on where it was stopped; make sweep APPLY=1 takes them over
+	@python -m tasks.sweep $(if $(APPLY),--apply) $(ARGS)
+
 bench: $(ENV)  ## words per second as a ratio to transformers.pipeline, entities compared; minutes, on an idle machine
 	@python -m tasks.bench
 
@@ -56,14 +69,14 @@ history: $(ENV)  ## who was champion when, which checks passed, who went back an
 rollback: $(ENV)  ## put the alias champion back on the last good version: make rollback REASON="why"
 	@python -m tasks.promotion --rollback="$$REASON"
 
-test: $(ENV)  ## every test
-	@python -m pytest
+test: $(ENV)  ## every test, in two processes
+	@python -m pytest -n 2 --dist loadfile
 
 test-fast: $(ENV)  ## the tests that take under 30 s each
-	@python -m pytest -m "not slow"
+	@python -m pytest -n 2 --dist loadfile -m "not slow"
 
 check: $(ENV)  ## lint and the fast tests
-	@ruff check . && ruff format --check . && python -m pytest -m "not slow"
+	@ruff check . && ruff format --check . && python -m pytest -n 2 --dist loadfile -m "not slow"
 
 clean:  ## remove checkpoints of killed runs, workspaces and caches of tools; keeps data, models, reports, .dvc/cache, mlflow/data
 	@rm -rf checkpoints .ner/workspaces .pytest_cache .ruff_cache .hypothesis

@@ -7,7 +7,17 @@ params.train.learning_rate
 import difflib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML, YAMLError
 
 from ner.errors import ParamsError
@@ -40,8 +50,11 @@ class EncodingParams(Block):
 class ValidationParams(Block):
     max_sentence_tokens: Positive
     max_token_chars: Positive
+    max_unreadable_tokens: Share
     max_shared_sentences: Share
+    max_copied_documents: Share
     max_label_drift: Share
+    max_entities_not_kept: Share
 
 
 class TrainParams(Block):
@@ -107,6 +120,63 @@ class ExportParams(Block):
         return tuple(value) if isinstance(value, list) else value
 
 
+class Range(Block):
+    """From low to high, both included; log: as many small values as large ones; step: of whole steps from low on."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    step: int | float | None = None
+
+    @model_validator(mode="after")
+    def _is_range(self) -> "Range":
+        if not self.low < self.high or (self.log and (self.low <= 0 or self.step is not None)):
+            raise ValueError("low under high, and with log a low over 0 and no step")
+        return self
+
+
+Choices = Annotated[tuple[int | float | str, ...], Field(min_length=1, strict=False)]
+Dimension = Annotated[
+    Annotated[Range, Tag("range")] | Annotated[Choices, Tag("values")],
+    Discriminator(lambda value: "range" if isinstance(value, dict | Range) else "values"),
+]
+NOT_SEARCHED = ("device", "processes")
+
+
+class SweepSpace(Block):
+    """What `make sweep` searches: keys of `train` and of `encoding`, each with a Range or the values to choose from."""
+
+    train: dict[str, Dimension]
+    encoding: dict[str, Dimension]
+
+    @field_validator("train", "encoding")
+    @classmethod
+    def _has_values_that_the_block_takes(cls, keys: dict[str, Any], info: Any) -> dict[str, Any]:
+        fields = {"train": TrainParams, "encoding": EncodingParams}[info.field_name].model_fields
+        for key, values in keys.items():
+            if key not in fields or key in NOT_SEARCHED:
+                known = ", ".join(name for name in fields if name not in NOT_SEARCHED)
+                raise ValueError(f"keys of the block {info.field_name} that can be searched ({known}); {key!r} is none")
+            check = TypeAdapter(fields[key].rebuild_annotation(), config=ConfigDict(strict=True))
+            for value in (values.low, values.high) if isinstance(values, Range) else values:
+                try:
+                    check.validate_python(value)
+                except ValidationError as error:
+                    reason = error.errors()[0]["msg"].removeprefix("Input should be ")
+                    raise ValueError(f"values that {info.field_name}.{key} takes: {value!r} is not {reason}") from None
+        return keys
+
+
+class SweepParams(Block):
+    trials: Positive
+    startup_trials: Positive
+    min_epochs: Positive
+    seed: Seed
+    train_documents: Positive | None
+    validation_documents: Positive | None
+    space: SweepSpace
+
+
 class RegistryParams(Block):
     model: Annotated[str, Field(min_length=1, pattern=r"^[^/:\s]+$")]
     experiment: Name
@@ -126,6 +196,7 @@ class Params(Block):
     gate: GateParams
     export: ExportParams
     registry: RegistryParams
+    sweep: SweepParams
 
 
 def parse_params(text: str, where: str = "params.yaml") -> Params:

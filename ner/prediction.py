@@ -10,6 +10,7 @@ import torch
 from ner.encoding import Window
 from ner.errors import ModelError
 from ner.probability import TEMPERATURE, softmax
+from ner.text import LANGUAGE, LANGUAGE_KEY
 from ner.threads import side_by_side
 from ner.windows import OVERLAP, prediction_windows
 
@@ -31,6 +32,7 @@ class Tagger:
         temperature: float = 1.0,
         overlap: int = 0,
         batch_subwords: int | None = None,
+        language: str = LANGUAGE,
     ) -> None:
         self.model = model.to(device).eval()
         self.tokenizer = tokenizer
@@ -38,6 +40,7 @@ class Tagger:
         self.device = device
         self.temperature = temperature
         self.overlap = overlap
+        self.language = language  # whose rules cut raw text (ner.text)
         kind = torch.device(device).type
         self.batch_subwords = batch_subwords or BATCH_SUBWORDS[kind]
         self.threads = torch.get_num_threads() if kind == "cpu" else 1
@@ -69,7 +72,8 @@ class Tagger:
         tokenizer = load_tokenizer(folder)
         max_length = getattr(model.config, MAX_LENGTH, min(tokenizer.model_max_length, 512))
         temperature, overlap = getattr(model.config, TEMPERATURE, 1.0), getattr(model.config, OVERLAP, 0)
-        return cls(model, tokenizer, max_length, device, temperature, overlap)
+        language = getattr(model.config, LANGUAGE_KEY, LANGUAGE)
+        return cls(model, tokenizer, max_length, device, temperature, overlap, language=language)
 
     def predict(
         self,

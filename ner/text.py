@@ -4,8 +4,9 @@
         assert text[entity["start"]:entity["end"]] == entity["text"]
 
 Offsets count code points of the string as it was given, as Python's slices do; nothing is normalised or stripped. spaCy
-cuts tokens and sentences, by the rules of the language with CoNLL-2003's habits: a hyphen ends no word. On validation,
-written as running text, 99.4 % of the corpus' own tokens come back.
+cuts tokens and sentences, by the rules of the model's language with CoNLL-2003's habits: a hyphen ends no word. On
+validation, written as running text, 99.4 % of the corpus' own tokens come back. In scripts that put no space between
+words (Chinese, Japanese, Thai, Lao, Khmer, Burmese) every character is a token, whatever the language.
 """
 
 import re
@@ -21,7 +22,9 @@ from ner.errors import InputError
 from ner.probability import span_score
 from ner.tags import tags_to_spans
 
-LANGUAGE = "en"  # for spaCy: whose abbreviations and contractions are known
+LANGUAGE = "en"  # for spaCy: whose abbreviations and contractions are known, where nobody says another
+LANGUAGE_KEY = "ner_language"  # key in the model's config.json: the language whose rules cut raw text
+ANY_LANGUAGE = "xx"  # spaCy's rules that are of no language
 LONGEST_RUN = 200  # characters without a space; what is longer is no name, and spaCy's time grows with its square
 _NO_SPACE = re.compile(r"\S+")
 _LONG_RUN = re.compile(rf"\S{{{LONGEST_RUN + 1},}}")
@@ -30,6 +33,13 @@ _NUMBER = re.compile(
 )  # 3.5  1,000  1996-08-22  6-3  .496  and the 1. of lists
 _WORD = re.compile(r"\w[\w'’.+]*|['’]\w+")  # of spaCy's exceptions these stay; smileys would swallow the ) of "Rome):"
 _QUOTES = '<>"“”„«»‹›()\\[\\]{}!?;…。、，！？；：（）「」『』《》【】؟،؛।'
+_UNSPACED = (  # letters of scripts that put no space between words, and the marks that go on one of them
+    "\u0e01-\u0e30\u0e32\u0e33\u0e40-\u0e46\u0e81-\u0eb0\u0eb2\u0eb3\u0ebd-\u0ec6\u0edc-\u0edf\u1000-\u102a\u103f\u1050-\u1055"
+    "\u1780-\u17b3\u17d7\u17dc\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff",
+    "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u1056-\u1059\u17b4-\u17d3\u17dd\u3099\u309a\ufe00-\ufe0f"
+    "\U000e0100-\U000e01ef",
+)
 _BLANK_LINE = re.compile(r"(?:\r\n?|\n)[^\S\r\n]*(?:\r\n?|\n)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LOCK = threading.Lock()  # spaCy's vocabulary is not made for several threads
@@ -44,7 +54,7 @@ class Token(NamedTuple):
 
 
 class Probabilities(Protocol):
-    """What `annotate` needs of ner.prediction.Tagger."""
+    """What `annotate` needs of ner.prediction.Tagger; its `language`, LANGUAGE where it has none, cuts texts."""
 
     labels: list[str]
 
@@ -70,9 +80,10 @@ def annotate(
     left out. progress: called with (windows done, windows in all). Raises InputError for anything else than texts and
     tokens.
     """
-    documents = [_read(index, one) for index, one in enumerate(inputs)]
+    language = getattr(tagger, "language", LANGUAGE)
+    documents = [_read(index, one, language) for index, one in enumerate(inputs)]
     rows = [
-        (i, tokens, sentences(tokens))
+        (i, tokens, sentences(tokens, language))
         for i, (_, paragraphs_of_one) in enumerate(documents)
         for tokens in paragraphs_of_one
     ]
@@ -148,19 +159,40 @@ def sentences(tokens: Sequence[Token], language: str = LANGUAGE) -> list[list[To
 
 
 @cache
+def rules_language(language: str | None) -> str:
+    """spaCy's code of the rules that cut text of a language, given as a corpus or a model names it: `pt-BR` is pt.
+
+    LANGUAGE where none is named, or one that spaCy does not have; ANY_LANGUAGE where it cuts that one by a dictionary.
+    """
+    import spacy
+    from spacy.tokenizer import Tokenizer
+
+    code = re.split(r"[-_]", (language or "").strip().lower())[0]
+    if code in ("multilingual", "mul", ANY_LANGUAGE):
+        return ANY_LANGUAGE
+    try:
+        spacy_class = spacy.util.get_lang_class(code) if re.fullmatch("[a-z]{2,3}", code) else None
+    except ImportError:
+        spacy_class = None
+    if spacy_class is None:
+        return LANGUAGE
+    try:
+        return code if isinstance(spacy_class().tokenizer, Tokenizer) else ANY_LANGUAGE
+    except ImportError:  # the dictionary is not installed
+        return ANY_LANGUAGE
+
+
+@cache
 def _pipeline(language: str) -> Any:
     """spaCy's tokenizer and sentence ends of a language, without a model."""
     import spacy
     from spacy.lang.char_classes import ALPHA, LIST_ELLIPSES, LIST_ICONS
-    from spacy.tokenizer import Tokenizer
     from spacy.util import compile_infix_regex
 
-    nlp = spacy.blank(language)
+    nlp = spacy.blank(rules_language(language))
     nlp.add_pipe("sentencizer")
-    if not isinstance(nlp.tokenizer, Tokenizer):  # a language with a tokenizer of its own, as Chinese
-        return nlp
     comma, colon = rf"(?<=[{ALPHA}]),(?=[{ALPHA}])", rf"(?<=[{ALPHA}0-9])[:=](?=[{ALPHA}])"
-    inside = [*LIST_ELLIPSES, *LIST_ICONS, r"--+", comma, colon, rf"[{_QUOTES}]"]
+    inside = [*LIST_ELLIPSES, *LIST_ICONS, r"--+", comma, colon, rf"[{_QUOTES}]", "[{}][{}]*".format(*_UNSPACED)]
     nlp.tokenizer.infix_finditer = compile_infix_regex(inside).finditer
     nlp.tokenizer.token_match = _NUMBER.fullmatch
     nlp.tokenizer.rules = {word: cut for word, cut in nlp.tokenizer.rules.items() if _WORD.fullmatch(word)}
@@ -198,10 +230,10 @@ def _goes_on(before: str, after: str) -> bool:
     return accent or "\u200d" in (before, after)
 
 
-def _read(index: int, one: Any) -> tuple[str, list[list[Token]]]:
+def _read(index: int, one: Any, language: str) -> tuple[str, list[list[Token]]]:
     """An input as its text and the tokens of its paragraphs; tokens are one paragraph."""
     if isinstance(one, str):
-        return one, paragraphs(one)
+        return one, paragraphs(one, language)
     if not isinstance(one, Sequence) or isinstance(one, bytes):
         raise InputError(f"input {index}: need a text or a list of tokens, got {type(one).__name__}.")
     tokens, start = [], 0

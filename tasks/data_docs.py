@@ -31,6 +31,7 @@ WHAT = {
     "sentences": "Each sentence",
     "documents": "Each document",
     "texts": "Each distinct sentence of 5 tokens or more",
+    "annotations": "Each annotated entity, as it was read",
 }
 
 Results = dict[str, ExpectationSuiteValidationResult]  # of one split, by table

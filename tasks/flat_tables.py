@@ -1,16 +1,21 @@
 """The flat tables that the expectations of stage `validate` look at: Great Expectations reads no list cells.
 
 table      a row for                                        columns beside `place`
-split      the split                                        parquet_sha256, entities, label_drift
-tokens     each token                                       token, tag, token_chars
+split      the split                                        parquet_sha256, entities, label_drift; with a profile
+                                                            drift_from_profile, entities_a_100_tokens,
+                                                            sentences_without_entity, letters_of_new_scripts
+tokens     each token                                       token, tag, token_chars, type (where an entity begins)
 sentences  each sentence                                    document_id, sentence_id, sentence_tokens, sentence_tags,
                                                             tags
 documents  each run of sentences of one document            document_id, copy_of
 texts      each distinct sentence of 5 tokens or more       also_in_{split} for each other split
+annotations  each annotated entity, where ingestion says    not_kept: the reason, none where it was kept
+           what it could not keep (problems.csv)
 
-`place` says where a row comes from, `train.txt, line 17`. No table but `tokens` holds words of the corpus.
+`place` says where a row comes from, `train.txt, line 17`. Words of the corpus are in `tokens`, and in reasons.
 """
 
+import csv
 import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +28,10 @@ import pyarrow.parquet as pq
 
 from ner.corpus import COMPARED_TOKENS, label_drift
 from ner.errors import NerError
+from tasks.entity_types import LEFT_OUT
 from tasks.io import sha256_file
+from tasks.prepared import PROBLEMS
+from tasks.profile import scripts_of
 
 COLUMNS = ["document_id", "sentence_id", "line", "tokens", "ner_tags"]
 LINE_BREAK, WORD_BREAK = "\n", "\t"  # between sentences and tokens where two texts are compared
@@ -55,8 +63,51 @@ def read_prepared(folder: Path, manifest: dict[str, Any]) -> dict[str, Prepared]
     return splits
 
 
-def build_tables(splits: dict[str, Prepared], labels: list[str]) -> dict[str, Tables]:
-    """The five tables of every split. labels: the name of each tag id; an id outside of it becomes the tag `#id`."""
+def read_annotations(folder: Path, manifest: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """The table `annotations` of each split whose reading the manifest tells; of files that were divided it is train's.
+
+    Raises NerError where problems.csv is missing, or lists another number of entities than the manifest.
+    """
+    reading = {split: about for split, about in (manifest.get("reading") or {}).items() if about.get("entities_in")}
+    if not reading:
+        return {}
+    listed = _listed(folder / PROBLEMS)
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for key, about in reading.items():
+        rows, lost = listed.get(key, []), about["entities_in"] - about["entities"]
+        if len(rows) != lost:
+            raise NerError(
+                f"{folder / PROBLEMS} lists {len(rows):,} entities of {key}, the manifest says {lost:,}: "
+                "run `dvc repro ingest`, which makes both again."
+            )
+        places, reasons = [place for place, _ in rows], [None if LEFT_OUT in reason else reason for _, reason in rows]
+        kept = [""] * about["entities"]
+        table = pd.DataFrame({"not_kept": [*reasons, *(None for _ in kept)], "place": [*places, *kept]}, dtype="object")
+        split = key.rpartition("/")[2]  # of a join CORPUS/SPLIT
+        tables.setdefault(split if split in manifest["splits"] else "train", []).append(table)
+    return {split: pd.concat(parts, ignore_index=True) for split, parts in tables.items()}
+
+
+def _listed(path: Path) -> dict[str, list[tuple[str, str]]]:
+    """Place and reason of each entity that was not kept, by split key."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                if row["kind"] == "entity":
+                    found.setdefault(row["split"], []).append((f"{row['file']}, {row['place']}", row["reason"]))
+    except (OSError, KeyError) as error:
+        raise NerError(f"{path} cannot be read ({error}): run `dvc repro ingest`, which makes it again.") from None
+    return found
+
+
+def build_tables(
+    splits: dict[str, Prepared], labels: list[str], profile: dict[str, Any] | None = None
+) -> dict[str, Tables]:
+    """The tables of every split but `annotations`.
+
+    labels: the name of each tag id; an id outside of it becomes the tag `#id`. profile: of the source's first delivery.
+    """
     tables = {split: _rows(data, labels) for split, data in splits.items()}
     _mark_copies(tables)
     for split, own in tables.items():
@@ -68,7 +119,26 @@ def build_tables(splits: dict[str, Prepared], labels: list[str]) -> dict[str, Ta
         facts = (splits[split].parquet_sha256, sum(counts.values()), label_drift(counts, reference))
         names = ["parquet_sha256", "entities", "label_drift"]
         own["split"] = pd.DataFrame([facts], columns=names).assign(place=splits[split].about["parquet"])
+        if profile:
+            own["split"] = own["split"].assign(**_beside(profile, own, counts))
     return tables
+
+
+def _beside(profile: dict[str, Any], own: Tables, counts: dict[str, int]) -> dict[str, float]:
+    """What a split is held against its source's profile by, columns of its table `split`."""
+    usual = {name: about["entities"] for name, about in profile["types"].items()}
+    tokens, tags = own["tokens"]["token"].value_counts(), own["sentences"]["tags"]
+    letters = new = 0
+    for token, count in tokens.items():
+        scripts = scripts_of(str(token))
+        letters += count * len(scripts)
+        new += count * sum(script not in profile["scripts"] for script in scripts)
+    return {
+        "drift_from_profile": label_drift(counts, usual),
+        "entities_a_100_tokens": 100 * sum(counts.values()) / max(1, len(own["tokens"])),
+        "sentences_without_entity": float((~tags.str.contains("B-", regex=False)).mean()) if len(tags) else 0.0,
+        "letters_of_new_scripts": new / letters if letters else 0.0,
+    }
 
 
 def _rows(data: Prepared, labels: list[str]) -> Tables:
@@ -139,8 +209,9 @@ def _tokens(
     token_line = np.where(line[sentence] > 0, line[sentence] + index, 0)
     end = ", token " + pd.Series(index).astype(str)
     place = _places(file, token_line, owner["document_id"], owner["sentence_id"], end)
-    columns = {"token": token, "tag": pd.Series(tag, dtype="str"), "token_chars": token.str.len(), "place": place}
-    return pd.DataFrame(columns)
+    tag = pd.Series(tag, dtype="str")
+    types = tag.where(tag.str.startswith("B-", na=False), None).str.removeprefix("B-")
+    return pd.DataFrame({"token": token, "tag": tag, "token_chars": token.str.len(), "type": types, "place": place})
 
 
 def _documents(sentences: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from ner.card import CardFacts, render
 from ner.errors import GateFailed, ModelError
 from ner.gate import failure
 from ner.probability import TEMPERATURE
+from ner.text import LANGUAGE_KEY
 from ner.windows import OVERLAP
 from tasks.cli import run_stage
 from tasks.io import read_json, read_params, replacing_folder, write_json, write_text
@@ -42,7 +43,8 @@ def package(root: Path, model: str, overlap: int = 0) -> str:
     facts = read_facts(root, model, gate, {path: lock[path] for path in INPUTS if path in lock})
     with replacing_folder(root / RELEASE) as folder:
         copy_model(root / MODEL, folder)
-        config = read_as_evaluated(read_config(root / MODEL), facts.metrics.get("temperature"), overlap)
+        language = facts.manifest.get("language")
+        config = read_as_evaluated(read_config(root / MODEL), facts.metrics.get("temperature"), overlap, language)
         write_json(folder / "config.json", config)
         content = content_digest(folder)
         write_text(folder / CARD, render(CardFacts(**{**vars(facts), "content": content})))
@@ -78,9 +80,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def read_as_evaluated(config: Mapping[str, Any], temperature: float | None, overlap: int) -> dict[str, Any]:
-    """The configuration with what every caller is to read it with, keys sorted as transformers sorts them."""
-    known = {TEMPERATURE: temperature, OVERLAP: overlap}
+def read_as_evaluated(
+    config: Mapping[str, Any], temperature: float | None, overlap: int, language: str | None = None
+) -> dict[str, Any]:
+    """The configuration with what every caller is to read it with, keys sorted as transformers sorts them.
+
+    language: of the corpus, whose rules cut raw text; unknown or None is left to ner.text.LANGUAGE.
+    """
+    known = {TEMPERATURE: temperature, OVERLAP: overlap, LANGUAGE_KEY: None if language == "unknown" else language}
     return dict(sorted({**config, **{key: value for key, value in known.items() if value}}.items()))
 
 

@@ -11,7 +11,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from tasks.store import (
 
 PAUSE_S = 60  # after a failure, so long no attempt is made: a server that hangs costs a training under a tenth
 METRICS_A_CALL = 1000  # MLflow's own limit
+MAX_TYPE_NAME = 150  # characters of an entity type in the name of a metric, of which MLflow takes 250
 MAX_TABLE_ROWS = 5000  # of a table in MLflow, whose page loads it whole
 LOGGED_TABLES = "mlflow.loggedArtifacts"  # the tag by which MLflow knows which artifacts are tables
 FACTS = ("seconds", "steps", "windows", "subwords", "cpu_seconds", "peak_memory_mb", "energy_kwh")
@@ -248,9 +249,23 @@ def flat_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
             flat |= {f"{split}_{name}_low": low, f"{split}_{name}_high": high}
         for block in ("sentence", "document", "calibration", "mistakes"):
             flat |= {f"{split}_{block}_{name}": value for name, value in scores.get(block, {}).items()}
-        for entity_type, row in scores.get("per_type", {}).items():
-            flat |= {f"{split}_{name}_{re.sub(r'[^A-Za-z0-9_. -]', '_', entity_type)}": v for name, v in row.items()}
+        per_type = scores.get("per_type", {})
+        for row, shown in zip(per_type.values(), _metric_names(per_type), strict=True):
+            flat |= {f"{split}_{name}_{shown}": value for name, value in row.items()}
     return {k: float(v) for k, v in flat.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+
+
+def _metric_names(types: Iterable[str]) -> list[str]:
+    """What each entity type is called in the name of a metric: letters of any script, no two alike."""
+    names: list[str] = []
+    for entity_type in types:
+        name = plain = re.sub(r"[^\w. -]", "_", entity_type)[:MAX_TYPE_NAME]
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{plain}-{number}"
+        names.append(name)
+    return names
 
 
 def _log_table(store: Any, run_id: str, parquet: Path, name: str) -> None:

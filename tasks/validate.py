@@ -1,7 +1,7 @@
 """Stage `validate`: Great Expectations over every split, before anything is trained.
 
 Run     python -m tasks.validate
-Reads   data/prepared, params.yaml [validation]
+Reads   data/prepared, profiles/<source>.json where there is one, params.yaml [validation]
 Writes  reports/validation.json and reports/data_docs/, always; data/validated.json where everything holds, otherwise it
         ends with status 3 and one sentence: what is broken first, in which file and line
 
@@ -10,7 +10,7 @@ Which tables are looked at: tasks/flat_tables.py. What is expected of them: task
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import great_expectations as gx
 from great_expectations.core import ExpectationSuiteValidationResult
@@ -20,9 +20,10 @@ from ner.params import ValidationParams
 from tasks.cli import run_stage
 from tasks.data_docs import write_data_docs
 from tasks.expectations import Facts, suites
-from tasks.flat_tables import Tables, build_tables, read_prepared
+from tasks.flat_tables import Tables, build_tables, read_annotations, read_prepared
 from tasks.io import read_params, write_json
 from tasks.prepared import read_manifest
+from tasks.profile import PROFILES, read_profile
 from tasks.tables import plain_table
 from tasks.validation_report import failure, reduce_results
 
@@ -33,33 +34,62 @@ NEED_EVERY_TYPE = (
     "validation",
 )  # to learn a type, and to measure it at the gate; a test set may lack a rare one
 
+LIKELY = (
+    5  # entities of a type that a split must be expected to have by the profile: then one chance in 150 to have none
+)
+
 Results = dict[str, ExpectationSuiteValidationResult]  # of one split, by table
 
 
-def validate(prepared: Path, validated: Path, reports: Path, params: ValidationParams) -> list[list[str]]:
+class Examined(NamedTuple):
+    """report: what validation.json holds. results: by split and table. seconds: of each split."""
+
+    report: dict[str, Any]
+    results: dict[str, Results]
+    seconds: list[float]
+
+
+def validate(
+    prepared: Path, validated: Path, reports: Path, params: ValidationParams, profiles: Path | None = None
+) -> list[list[str]]:
     """Write the report, Data Docs and `validated`; return a row a split for printing.
 
-    Raises ValidationFailed where an expectation does not hold; the report is written by then, `validated` is not there.
+    profiles: where the profiles of first deliveries lie; a source that has one is held to it. Raises ValidationFailed
+    where an expectation does not hold; the report is written by then, `validated` is not there.
     """
     validated.unlink(missing_ok=True)
+    found = examine(prepared, params, profiles)
+    write_json(reports / "validation.json", found.report)
+    write_data_docs(reports / "data_docs", found.report, found.results)
+    if not found.report["passed"]:
+        raise ValidationFailed(f"{failure(found.report)}: see {reports / 'data_docs' / 'index.html'}.")
+    write_json(validated, {"fingerprint": found.report["fingerprint"], "passed": True})
+    return [
+        [split, f"{about['rows']['sentences']:,}", f"{about['held']} of {about['expectations']}", f"{seconds:.1f}"]
+        for (split, about), seconds in zip(found.report["splits"].items(), found.seconds, strict=True)
+    ]
+
+
+def examine(prepared: Path, params: ValidationParams, profiles: Path | None = None) -> Examined:
+    """Hold every split against its expectations, whatever comes of it. Raises NerError for what cannot be read."""
     manifest = read_manifest(prepared)
-    tables = build_tables(read_prepared(prepared, manifest), manifest["labels"])
-    results, seconds = {}, {}
+    profile = read_profile(manifest["source"], profiles) if profiles else None
+    tables = prepared_tables(prepared, manifest, profile)
+    results, seconds = {}, []
     for split in tables:
         start = time.perf_counter()
-        results[split] = run_suites(tables[split], suites(_facts(split, manifest, tables), params))
-        seconds[split] = time.perf_counter() - start
+        results[split] = run_suites(tables[split], suites(_facts(split, manifest, tables, profile), params))
+        seconds.append(time.perf_counter() - start)
     rows = {split: {name: len(table) for name, table in own.items()} for split, own in tables.items()}
-    report = reduce_results(manifest, rows, results)
-    write_json(reports / "validation.json", report)
-    write_data_docs(reports / "data_docs", report, results)
-    if not report["passed"]:
-        raise ValidationFailed(f"{failure(report)}: see {reports / 'data_docs' / 'index.html'}.")
-    write_json(validated, {"fingerprint": manifest["fingerprint"], "passed": True})
-    return [
-        [split, f"{rows[split]['sentences']:,}", f"{about['held']} of {about['expectations']}", f"{seconds[split]:.1f}"]
-        for split, about in report["splits"].items()
-    ]
+    return Examined(reduce_results(manifest, rows, results), results, seconds)
+
+
+def prepared_tables(prepared: Path, manifest: dict[str, Any], profile: dict[str, Any] | None) -> dict[str, Tables]:
+    """All tables of every split."""
+    tables = build_tables(read_prepared(prepared, manifest), manifest["labels"], profile)
+    for split, annotations in read_annotations(prepared, manifest).items():
+        tables[split]["annotations"] = annotations
+    return tables
 
 
 def run_suites(tables: Tables, expectations: dict[str, list[Any]]) -> Results:
@@ -84,20 +114,30 @@ def run_suites(tables: Tables, expectations: dict[str, list[Any]]) -> Results:
     return results
 
 
-def _facts(split: str, manifest: dict[str, Any], tables: dict[str, Tables]) -> Facts:
+def _facts(split: str, manifest: dict[str, Any], tables: dict[str, Tables], profile: dict[str, Any] | None) -> Facts:
     return Facts(
         split=split,
         other_splits=[other for other in tables if other != split],
         parquet_sha256=manifest["splits"][split]["sha256"],
         counts=(manifest.get("expected") or {}).get(split),
         labels=manifest["labels"],
-        entity_types=manifest["entity_types"] if split in NEED_EVERY_TYPE else [],
+        entity_types=_needed(tables[split], manifest, profile) if split in NEED_EVERY_TYPE else [],
         document_boundaries=manifest["document_boundaries"],
+        profile=profile,
+        was_read="annotations" in tables[split],
     )
 
 
+def _needed(own: Tables, manifest: dict[str, Any], profile: dict[str, Any] | None) -> list[str]:
+    """The types that must occur: all of the corpus, or those that by the profile are not too rare for this split."""
+    if profile is None:
+        return manifest["entity_types"]
+    entities = int(own["split"]["entities"].iloc[0])
+    return [name for name, about in profile["types"].items() if about["share"] * entities >= LIKELY]
+
+
 def main() -> None:
-    rows = validate(PREPARED, VALIDATED, REPORTS, read_params().validation)
+    rows = validate(PREPARED, VALIDATED, REPORTS, read_params().validation, PROFILES)
     print(plain_table([["split", "sentences", "expectations held", "seconds"], *rows]), flush=True)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ner.errors import InputError
-from ner.text import annotate, entities, paragraphs, sentences, tokenize
+from ner.text import annotate, entities, paragraphs, rules_language, sentences, tokenize
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 TEXTS = st.text(st.one_of(st.characters(), st.sampled_from(" .'’-\r\n\té🎉\u0301\u200dאבn'tU.S1")), max_size=60)
@@ -88,8 +88,44 @@ def test_a_megabyte_without_a_space_is_cut_in_seconds_and_nothing_is_lost(part, 
     assert "".join(token.text for token in tokens) == text
 
 
-def test_a_language_with_a_tokenizer_of_its_own_is_cut_by_that():
-    assert [token.text for token in tokenize("你好。", "zh")] == ["你", "好", "。"]
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("zh", "Apple公司在北京。", ["Apple", "公", "司", "在", "北", "京", "。"]),
+        ("en", "東京へ", ["東", "京", "へ"]),
+        ("th", "ชื่อ", ["ชื่", "อ"]),
+        ("ko", "서울에 갔다.", ["서울에", "갔다", "."]),
+        ("ar", "مرحبا، محمد", ["مرحبا", "،", "محمد"]),
+        ("fr", "l'Assemblée", ["l'", "Assemblée"]),
+        ("en", "l'Assemblée", ["l'Assemblée"]),
+        ("xx", "Ana, Bo.", ["Ana", ",", "Bo", "."]),
+    ],
+)
+def test_the_rules_of_the_language_cut_and_scripts_without_spaces_are_cut_by_character(language, text, expected):
+    assert [token.text for token in tokenize(text, language)] == expected
+
+
+@pytest.mark.parametrize(
+    ("named", "used"),
+    [
+        ("pt-BR", "pt"),
+        ("PT", "pt"),
+        ("ja", "xx"),
+        ("multilingual", "xx"),
+        ("unknown", "en"),
+        (None, "en"),
+        ("qq", "en"),
+    ],
+)
+def test_a_language_without_rules_of_its_own_is_cut_all_the_same(named, used):
+    assert rules_language(named) == used
+
+
+def test_texts_are_cut_in_the_language_of_the_model():
+    tagger = CapitalsArePeople()
+    tagger.language = "fr"
+    annotate(tagger, ["l'Anna"])
+    assert tagger.seen == [(0, ["l'", "Anna"])]
 
 
 def test_several_threads_may_ask_at_once():

@@ -89,6 +89,28 @@ def test_the_temperature_comes_with_the_folder_and_changes_scores_but_no_tag(roo
     assert (ours.max(-1) < theirs.max(-1)).all()
 
 
+@pytest.mark.parametrize(
+    ("language", "loaded", "cut"),
+    [
+        ("pt", "pt", ["A", "lei", "nº", "8.112"]),
+        ("zh", "zh", ["A", "lei", "nº", "8.112"]),
+        ("unknown", "en", ["A", "lei", "nº", "8.112"]),
+        (None, "en", ["A", "lei", "nº", "8.112"]),
+    ],
+)
+def test_the_language_of_the_corpus_comes_with_the_folder(root, language, loaded, cut):
+    from ner.prediction import Tagger
+    from ner.text import tokenize
+
+    write(root / "data" / "prepared" / "manifest.json", {**MANIFEST, **({"language": language} if language else {})})
+    package(root, "ner")
+    config = json.loads((root / "models" / "release" / "config.json").read_text())
+    assert config.get("ner_language") == (language if language not in ("unknown", None) else None)
+    tagger = Tagger.load(root / "models" / "release")
+    assert tagger.language == loaded
+    assert [token.text for token in tokenize("A lei nº 8.112", tagger.language)] == cut
+
+
 def test_the_card_names_the_content_and_only_what_lies_before_it(root):
     content = package(root, "ner")
     card = ModelCard.load(root / "models" / "release" / "README.md")

@@ -256,7 +256,15 @@ def test_evaluation_goes_on_without_a_run_or_without_a_server(home, monkeypatch,
 
 
 def test_names_that_mlflow_refuses_are_made_acceptable():
-    assert flat_metrics({"test": {"per_type": {"Ä|B": {"f1": 1}}}}) == {"test_f1___B": 1.0}
+    assert flat_metrics({"test": {"per_type": {"Ä|B": {"f1": 1}}}}) == {"test_f1_Ä_B": 1.0}
+
+
+def test_types_that_mlflow_would_call_alike_keep_a_metric_each():
+    per_type = {name: {"f1": value} for value, name in enumerate(["人物", "地点", "a/b", "a|b", "x" * 900, "x" * 901])}
+    flat = flat_metrics({"test": {"per_type": per_type}})
+    assert list(flat.values()) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert {"test_f1_人物", "test_f1_地点", "test_f1_a_b", "test_f1_a_b-2"} < set(flat)
+    assert max(map(len, flat)) <= 250  # MLflow's limit
 
 
 def test_addresses_show_neither_secrets_nor_this_machine(home):

@@ -23,7 +23,10 @@ from tasks.prepared import read_manifest
 from tasks.validate import run_suites, validate
 from tasks.validation_report import reduce_results
 
-LIMITS = {"max_sentence_tokens": 512, "max_token_chars": 100, "max_shared_sentences": 0.1, "max_label_drift": 0.5}
+LIMITS = {
+    "max_sentence_tokens": 512, "max_token_chars": 100, "max_shared_sentences": 0.1, "max_copied_documents": 0,
+    "max_unreadable_tokens": 0, "max_label_drift": 0.5, "max_entities_not_kept": 0.01,
+}  # fmt: skip
 Rows = dict[str, list[dict[str, Any]]]
 
 
