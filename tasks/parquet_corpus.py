@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from ner.conll import Sentence
 from ner.errors import CorpusError, TagError
+from ner.readers.records import names_in
 from ner.tags import first_orphan
 
 
@@ -76,17 +77,7 @@ def _label_names(table: pa.Table, column: str, labels: list[str] | None, where: 
 
 def _own_names(schema: pa.Schema, column: str) -> list[str] | None:
     metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    return _names_in(metadata.get("info", {}).get("features", {}).get(column))
-
-
-def _names_in(feature: Any) -> list[str] | None:
-    """The names of a ClassLabel in a list, in the spelling of any version of datasets."""
-    if isinstance(feature, list):
-        return _names_in(feature[0]) if feature else None
-    if isinstance(feature, dict):
-        names = feature.get("names")
-        return names if isinstance(names, list) else _names_in(feature.get("feature"))
-    return None
+    return names_in(metadata.get("info", {}).get("features", {}).get(column))
 
 
 def _sentence(tokens: list[str] | None, tags: list[Any] | None, names: list[str] | None, where: str) -> Sentence:

@@ -239,16 +239,17 @@ def label_names(path: Path, field: str) -> tuple[str, ...] | None:
         info = json.loads((metadata or {}).get(b"huggingface", b"{}"))
     except (pa.ArrowException, OSError, ValueError, RecursionError, StopIteration):
         return None
-    names = _names_in(info.get("info", {}).get("features", {}).get(field)) if isinstance(info, dict) else None
+    names = names_in(info.get("info", {}).get("features", {}).get(field)) if isinstance(info, dict) else None
     return tuple(map(str, names)) if names else None
 
 
-def _names_in(feature: Any) -> list[str] | None:
+def names_in(feature: Any) -> list[str] | None:
+    """The names of a ClassLabel in a list, in the spelling of any version of datasets."""
     if isinstance(feature, list):
-        return _names_in(feature[0]) if feature else None
+        return names_in(feature[0]) if feature else None
     if isinstance(feature, dict):
         names = feature.get("names")
-        return names if isinstance(names, list) else _names_in(feature.get("feature"))
+        return names if isinstance(names, list) else names_in(feature.get("feature"))
     return None
 
 
