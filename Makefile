@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env new-data train quick card repro up compare serve predict bench annotate corrections sweep history rollback test test-fast check clean
+.PHONY: help env new-data train quick card repro up compare serve predict bench annotate corrections sweep experiments history rollback test test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -27,12 +27,14 @@ train: $(ENV)  ## the main job: corpus and encoder to a gated, registered model 
 	@python -m flows.train
 
 quick: $(ENV)  ## the same with the small encoder, in minutes; its gate fails honestly under the threshold
-	@python -m flows.train --set model.base=all-minilm-l6-v2 --set train.learning_rate=3.0e-4 --set train.batch_size=16
+	@python -m flows.train --set model.base=all-minilm-l6-v2 --set train.learning_rate=3.0e-4 --set train.dropped_layers=0
 
 card: $(ENV)  ## the public card's own recipe: distilbert-base-uncased on single sentences (needs a model hub)
 	@python -m flows.train --set model.base=distilbert-base-uncased --set encoding.context=sentence \
-		--set encoding.max_length=512 --set train.epochs=3 --set train.learning_rate=2.0e-5 --set train.batch_size=16 \
-		--set train.warmup=0.0 --set train.weight_decay=0.0 --set train.precision=fp32
+		--set encoding.max_length=512 --set encoding.case=as_encoder --set train.epochs=3 --set train.learning_rate=2.0e-5 \
+		--set train.new_learning_rate=same --set train.batch_by=windows --set train.batch_size=16 --set train.warmup=0.0 \
+		--set train.weight_decay=0.0 --set train.dropout=encoder --set train.dropped_layers=0 \
+		--set train.frozen_embeddings=false --set train.precision=fp32
 
 repro: $(ENV)  ## the same stages without Prefect: dvc repro
 	@dvc repro
@@ -60,8 +62,11 @@ corrections: $(ENV)  ## annotated tasks back into the corpus: make corrections F
 sweep: $(ENV)  ## search for better numbers (params.yaml, sweep); goes on where it was stopped; make sweep APPLY=1 takes them over
 	@python -m tasks.sweep $(if $(APPLY),--apply) $(ARGS)
 
-bench: $(ENV)  ## words per second as a ratio to transformers.pipeline, entities compared; minutes, on an idle machine
-	@python -m tasks.bench
+experiments: $(ENV)  ## the ideas of experiments.yaml against its baseline, on validation: make experiments [ONLY=name] [APPLY=name]
+	@python -m tasks.experiments $(if $(ONLY),--only="$$ONLY") $(if $(APPLY),--apply="$$APPLY")
+
+bench: $(ENV)  ## how fast prediction, training, evaluation and pipeline are, as ratios, on an idle machine: make bench [ONLY=training]
+	@cd bench && dvc repro --force --keep-going $(ONLY)
 
 history: $(ENV)  ## who was champion when, which checks passed, who went back and why
 	@python -m tasks.promotion --history

@@ -9,6 +9,7 @@ sentence}. With -I nothing of this checkout can be imported, so `ner` is what tr
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import mlflow
 
@@ -23,8 +24,18 @@ def main(folder: str, questions: str, answers: str) -> None:
     asked = json.loads(Path(questions).read_text(encoding="utf-8"))
     tagger = model.unwrap_python_model().tagger
     found = tagger.predict(asked["sentences"], asked["document_ids"]) if asked["sentences"] else []
-    tags = [[tagger.labels[best] for best in rows.argmax(-1)] for rows in found]
+    tags = [[tagger.labels[best] for best in decoded(rows, tagger.labels)] for rows in found]
     Path(answers).write_text(json.dumps({"tags": tags}), encoding="utf-8")
+
+
+def decoded(rows: Any, labels: list[str]) -> list[int]:
+    """Label ids as the version's own code decodes probabilities; versions from before ner.decoding took the largest."""
+    try:
+        from ner.decoding import best_tags
+        from ner.probability import log_probabilities
+    except ImportError:
+        return rows.argmax(-1).tolist()
+    return best_tags(log_probabilities(rows), labels)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ class ModelParams(Block):
 class EncodingParams(Block):
     context: Literal["document", "sentence"]
     max_length: Annotated[int, Field(ge=8, le=8192)]
+    case: Literal["read", "as_encoder"]
 
 
 class ValidationParams(Block):
@@ -62,23 +63,33 @@ class TrainParams(Block):
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     schedule: Literal["linear", "cosine", "constant_with_warmup"]
     warmup: Annotated[float, Field(ge=0, lt=1)]
+    new_learning_rate: Literal["same"] | Annotated[float, Field(gt=0, lt=1)]
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    batch_by: Literal["subwords", "windows"]
     batch_size: Positive
-    eval_batch_size: Positive
     gradient_accumulation: Positive
     weight_decay: Annotated[float, Field(ge=0)]
     adam_beta1: Annotated[float, Field(ge=0, lt=1)]
     adam_beta2: Annotated[float, Field(ge=0, lt=1)]
     adam_epsilon: Annotated[float, Field(gt=0)]
     max_grad_norm: Annotated[float, Field(gt=0)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Literal["encoder"] | Annotated[float, Field(ge=0, lt=1)]
+    sentences_alone: Share
+    dropped_layers: Annotated[int, Field(ge=0)]
+    frozen_layers: Annotated[int, Field(ge=0)]
+    frozen_embeddings: bool
     seed: Seed
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "fp32", "bf16", "fp16"]
+    compile: bool
     processes: Positive
     checkpoints: Positive
 
 
 class PredictionParams(Block):
     batch_subwords: Literal["auto"] | Positive
+    precision: Literal["auto", "fp32", "bf16"]
     overlap: Annotated[int, Field(ge=0)]
 
 

@@ -15,6 +15,11 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return (powers / powers.sum(-1, keepdims=True)).astype(np.float32)
 
 
+def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Their logarithms, which ner.decoding adds up; finite, also where one is 0."""
+    return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+
+
 def log_loss(logits: np.ndarray, gold: np.ndarray, temperature: float = 1.0) -> float:
     """Mean negative log probability of the gold tags, in nats a token. logits: [n, n_labels]; gold: [n] label ids."""
     scaled = logits.astype(np.float64) / temperature
@@ -27,11 +32,15 @@ def span_score(probabilities: np.ndarray, start: int, end: int, entity_type: str
     """How probable it is that all tags of an entity are right, and that it ends where it ends.
 
     probabilities: [n_tokens, n_labels] of the sentence or paragraph; start, end: half-open, in tokens. The product of
-    the probabilities of its tags, and of the next token not going on with it. Of mean, least and product it was the
-    best on held-out entities by Brier score and log loss; the tags are taken as independent of each other.
+    the probabilities of its tags (B-X, then I-X; where the labels lack one, of the most probable tags), and of the next
+    token not going on with it. Of mean, least and product it was the best on held-out entities by Brier score and log
+    loss; the tags are taken as independent of each other.
     """
+    begin, inside = f"B-{entity_type}", f"I-{entity_type}"
     score = float(probabilities[start:end].max(-1).prod())
-    inside = f"I-{entity_type}"
+    if begin in labels and inside in labels:
+        first, others = labels.index(begin), labels.index(inside)
+        score = float(probabilities[start, first] * probabilities[start + 1 : end, others].prod())
     if end < len(probabilities) and inside in labels:
         score *= 1 - float(probabilities[end, labels.index(inside)])
     return score

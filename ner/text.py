@@ -18,8 +18,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ner.decoding import best_tags
 from ner.errors import InputError
-from ner.probability import span_score
+from ner.probability import log_probabilities, span_score
 from ner.tags import tags_to_spans
 
 LANGUAGE = "en"  # for spaCy: whose abbreviations and contractions are known, where nobody says another
@@ -102,11 +103,11 @@ def annotate(
 def entities(
     text: str, tokens: Sequence[Token], probabilities: np.ndarray, labels: Sequence[str], with_tokens: bool = False
 ) -> list[dict[str, Any]]:
-    """The entities that the most probable tags of `tokens` say.
+    """The entities that the best valid tags of `tokens` say (ner.decoding).
 
     probabilities: [n_tokens, n_labels]. score: ner.probability.span_score. with_tokens: add token_start, token_end.
     """
-    best = probabilities.argmax(-1)
+    best = best_tags(log_probabilities(probabilities), labels)
     found = []
     for span in tags_to_spans([labels[tag] for tag in best]):
         start, end = tokens[span.start].start, tokens[span.end - 1].end

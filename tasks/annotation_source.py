@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from ner.conll import Sentence
+from ner.decoding import best_tags
 from ner.entities import unit_numbers
 from ner.errors import InputError
+from ner.probability import log_probabilities
 from ner.readers import Document, Report, read, recognise
 from ner.tags import spans_to_tags, tags_to_spans
 from tasks.prepared import read_manifest, read_split, to_tags
@@ -43,7 +45,8 @@ class Seen:
 
     def predicted_tags(self) -> list[list[str]]:
         """What the model says, in valid IOB2."""
-        read_tags = [[self.labels[best] for best in rows.argmax(-1)] for rows in self.probabilities]
+        rows = [log_probabilities(one) for one in self.probabilities]
+        read_tags = [[self.labels[tag] for tag in best_tags(one, self.labels)] for one in rows]
         return [spans_to_tags(tags_to_spans(tags), len(tags)) for tags in read_tags]
 
     def predicted(self) -> Document:

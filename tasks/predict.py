@@ -48,7 +48,7 @@ def predict(params: Params, prepared: Path, model: Path, folder: Path) -> dict[s
 
 def load_tagger(model: Path, params: Params) -> Tagger:
     """A model on the GPU where there is one, that reads as the parameters of the block `prediction` say."""
-    tagger = Tagger.load(model, device="auto")
+    tagger = Tagger.load(model, device="auto", precision=params.prediction.precision)
     tagger.overlap = params.prediction.overlap
     if params.prediction.batch_subwords != "auto":
         tagger.batch_subwords = params.prediction.batch_subwords

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ner.decoding import best_tags
 from ner.entities import entity_table
 from ner.errors import NerError
 from ner.probability import softmax
@@ -58,9 +59,8 @@ class Predictions:
         return np.array([ids[tag] for tags in self.gold for tag in tags], int)
 
     def tags(self, logits: np.ndarray) -> list[list[str]]:
-        """The most probable tags, by sentence; no temperature changes them."""
-        names = np.array(self.labels, dtype=object)
-        return [part.tolist() for part in self.by_sentence(names[logits.argmax(-1)])]
+        """The best valid tags, by sentence (ner.decoding); no temperature changes them."""
+        return [[self.labels[tag] for tag in best_tags(part, self.labels)] for part in self.by_sentence(logits)]
 
     def probabilities(self, temperature: float) -> np.ndarray:
         """Calibrated probabilities of `logits`, float32 [n_tokens, n_labels]."""

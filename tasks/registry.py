@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CODE = ROOT / "mlflow" / "ner_model.py"
 SERVING = (
     "__init__",
+    "decoding",
     "encoding",
     "errors",
     "onnx_model",

@@ -13,35 +13,36 @@ import json
 import os
 import shutil
 import sys
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import (
-    AutoModelForTokenClassification,
-    DataCollatorForTokenClassification,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    logging,
-    set_seed,
-)
+from torch.nn.functional import cross_entropy
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments, logging, set_seed
 
-from ner.encoding import IGNORED, Window, encode_windows, token_labels
+from ner.batching import Plan
+from ner.case import merge_twins
+from ner.decoding import best_tags
+from ner.encoding import Window, token_labels
 from ner.errors import NerError, ParamsError
 from ner.params import EncodingParams, Params, TrainParams
-from ner.prediction import MAX_LENGTH, load_tokenizer
+from ner.prediction import Tagger
 from ner.scoring import micro_scores
+from ner.training_windows import TrainingWindows
+from tasks.allocator import keep_memory
 from tasks.cli import run_stage
 from tasks.io import read_json, read_params, replacing_folder, sha256_folder
-from tasks.prepared import Split, read_manifest, read_split
+from tasks.new_model import load_reader, new_model, parameter_groups
+from tasks.prepared import Split, read_manifest, read_split, to_tags
+from tasks.trainer import Judge, TokenTrainer
 from tasks.training_log import ProgressLines, TrainingLog, hardware
 
 PREPARED, VALIDATED, BASE = Path("data/prepared"), Path("data/validated.json"), Path("models/base")
 MODEL, CHECKPOINTS, REPORTS = Path("models/ner"), Path("checkpoints"), Path("reports")
 LOGS_AN_EPOCH = 50  # points of the training-loss curve
+GPU_WORKERS = 2  # processes that pad the next batches while a GPU computes
 
 
 def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkpoints: Path, log: TrainingLog) -> None:
@@ -49,30 +50,37 @@ def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkp
 
     Raises ParamsError for a device or precision that this machine has not.
     """
+    keep_memory()
     manifest = read_manifest(prepared)
-    tokenizer = load_tokenizer(base)
-    train_split, validation = read_split(prepared, "train"), read_split(prepared, "validation")
-    train_windows = split_windows(tokenizer, train_split, params.encoding)
-    validation_windows = split_windows(tokenizer, validation, params.encoding)
+    tokenizer, twins = load_reader(base, params.encoding)
+    split, validation = read_split(prepared, "train"), read_split(prepared, "validation")
+    together, longest = documents(split, params.encoding), params.encoding.max_length
+    windows = TrainingWindows(tokenizer, split.tokens, together, longest, params.train.sentences_alone)
+    plan = batch_plan(windows, params.train)
     folder = checkpoints / checkpoint_key(params, manifest["fingerprint"], base)
-    arguments = training_arguments(params.train, folder, len(train_windows))
-    log.start(params, manifest, read_json(base.with_suffix(".json")), facts(arguments, train_windows, train_split))
+    arguments = training_arguments(params.train, folder, len(plan))
+    log.start(params, manifest, read_json(base.with_suffix(".json")), facts(params.train, folder, windows, plan, split))
     set_seed(params.train.seed)
-    trainer = Trainer(
-        model=new_model(base, manifest["labels"], params.encoding),
+    model = new_model(base, manifest["labels"], params.encoding, params.train, twins)
+    trainer = TokenTrainer(
+        model=model,
         args=arguments,
-        train_dataset=features(train_windows, train_split),
-        eval_dataset=features(validation_windows, validation),
-        data_collator=DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=8),
-        compute_metrics=sentence_metrics(validation, manifest["labels"]),
-        preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
+        features=features(windows.windows, split),
+        plan=plan,
+        groups=parameter_groups(model, params.train),
+        judge=judge(tokenizer, validation, params),
+        half=computes_in_half(params.train),
+        label_smoothing=params.train.label_smoothing,
+        pad_token_id=tokenizer.pad_token_id,
         callbacks=[SaveAfterEvaluation(), log.callback(), ProgressLines()],
     )
     trainer.remove_callback(PrinterCallback)  # ProgressLines says the same, with the time left
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     if trainer.is_world_process_zero():
+        trained = trainer.accelerator.unwrap_model(trainer.model)
+        merge_twins(trained)
         with replacing_folder(model_folder) as temporary:
-            trainer.accelerator.unwrap_model(trainer.model).save_pretrained(temporary, max_shard_size="100GB")
+            trained.save_pretrained(temporary, max_shard_size="100GB")
             tokenizer.save_pretrained(temporary)
         log.write(trainer.state.log_history)
         shutil.rmtree(folder, ignore_errors=True)
@@ -99,55 +107,53 @@ class SaveAfterEvaluation(TrainerCallback):
         return control
 
 
-def split_windows(tokenizer: Any, split: Split, params: EncodingParams) -> list[Window]:
-    """The windows of a split: neighbours of one document together, or (context: sentence) each sentence alone."""
-    documents = split.document_ids if params.context == "document" else None
-    return encode_windows(tokenizer, split.tokens, documents, params.max_length)
+def documents(split: Split, params: EncodingParams) -> list[int] | None:
+    """What encode_windows takes: neighbours of one document share a window, or (context: sentence) each is alone."""
+    return split.document_ids if params.context == "document" else None
+
+
+def batch_plan(windows: TrainingWindows, params: TrainParams) -> Plan:
+    """The batches of every epoch."""
+    return Plan(
+        [len(window.input_ids) for window in windows.windows],
+        params.batch_size,
+        by_subwords=params.batch_by == "subwords",
+        seed=params.seed,
+        epochs=params.epochs,
+        processes=params.processes * params.gradient_accumulation,
+        pick=windows.pick,
+    )
 
 
 def features(windows: list[Window], split: Split) -> list[dict[str, list[int]]]:
-    """What the collator pads: input_ids and labels of each window, in order."""
-    tags = iter(tag for sentence in split.tag_ids for tag in sentence)
+    """input_ids and labels of each window, in order; where the windows read the split twice, so do its tags."""
+    tags = cycle([tag for sentence in split.tag_ids for tag in sentence])
     return [
         {"input_ids": window.input_ids, "labels": token_labels(window, [next(tags) for _ in window.positions])}
         for window in windows
     ]
 
 
-def sentence_metrics(split: Split, labels: list[str]) -> Any:
-    """A compute_metrics for the Trainer that puts the windows' predictions together to whole sentences again."""
-    ends = np.cumsum([len(tokens) for tokens in split.tokens])[:-1]
-    names = np.array(labels, dtype=object)
-    gold = [names[tags].tolist() for tags in split.tag_ids]
+def judge(tokenizer: Any, split: Split, params: Params) -> Judge:
+    """A function that scores a model on whole sentences of a split, read as the model is trained."""
+    tags = torch.tensor([tag for sentence in split.tag_ids for tag in sentence])
 
-    def compute(prediction: Any) -> dict[str, float]:
-        flat = names[prediction.predictions[prediction.label_ids != IGNORED]]
-        return micro_scores(gold, [part.tolist() for part in np.split(flat, ends)])
+    def scores(model: Any) -> dict[str, float]:
+        tagger = Tagger(model, tokenizer, params.encoding.max_length, str(model.device))
+        logits = tagger.logits(split.tokens, documents(split, params.encoding))
+        predicted = to_tags([best_tags(rows, tagger.labels) for rows in logits], tagger.labels)
+        loss = float(cross_entropy(torch.from_numpy(np.concatenate(logits)), tags))
+        found = micro_scores(to_tags(split.tag_ids, tagger.labels), predicted)
+        return {"eval_loss": loss, **{f"eval_{name}": value for name, value in found.items()}}
 
-    return compute
-
-
-def new_model(base: Path, labels: list[str], encoding: EncodingParams) -> Any:
-    """The encoder with a fresh classification head; its config remembers the tags and the window."""
-    model = AutoModelForTokenClassification.from_pretrained(
-        base,
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-        use_safetensors=True,
-        local_files_only=True,
-        dtype=torch.float32,
-    )
-    setattr(model.config, MAX_LENGTH, encoding.max_length)
-    model.config.ner_context = encoding.context
-    return model
+    return scores
 
 
-def training_arguments(params: TrainParams, folder: Path, windows: int) -> TrainingArguments:
-    """Translate our parameters; steps are counted as the Trainer does, over all processes."""
+def training_arguments(params: TrainParams, folder: Path, batches: int) -> TrainingArguments:
+    """Translate our parameters; batches: of an epoch, over all processes."""
     on_gpu = use_gpu(params)
     precision = pick_precision(params, on_gpu)
-    per_step = params.batch_size * params.processes * params.gradient_accumulation
-    steps_an_epoch = -(-windows // per_step)
+    steps_an_epoch = batches // (params.processes * params.gradient_accumulation)
     steps = max(1, int(steps_an_epoch * params.epochs))
     return TrainingArguments(
         output_dir=str(folder),
@@ -155,8 +161,6 @@ def training_arguments(params: TrainParams, folder: Path, windows: int) -> Train
         learning_rate=params.learning_rate,
         lr_scheduler_type=params.schedule,
         warmup_steps=round(params.warmup * steps),
-        per_device_train_batch_size=params.batch_size,
-        per_device_eval_batch_size=params.eval_batch_size,
         gradient_accumulation_steps=params.gradient_accumulation,
         weight_decay=params.weight_decay,
         adam_beta1=params.adam_beta1,
@@ -167,8 +171,12 @@ def training_arguments(params: TrainParams, folder: Path, windows: int) -> Train
         data_seed=params.seed,
         full_determinism=on_gpu,
         use_cpu=not on_gpu,
-        bf16=precision == "bf16",
+        bf16=precision == "bf16" and not computes_in_half(params),
         fp16=precision == "fp16",
+        tf32=True if on_gpu else None,
+        torch_compile=params.compile and on_gpu,
+        dataloader_num_workers=GPU_WORKERS if on_gpu else 0,
+        accelerator_config={"even_batches": False},  # the plan is even already
         ddp_backend=None if on_gpu or params.processes == 1 else "gloo",
         eval_strategy="epoch",
         logging_steps=max(1, steps_an_epoch // LOGS_AN_EPOCH),
@@ -181,17 +189,25 @@ def training_arguments(params: TrainParams, folder: Path, windows: int) -> Train
     )
 
 
-def facts(arguments: TrainingArguments, windows: list[Window], split: Split) -> dict[str, Any]:
+def facts(params: TrainParams, folder: Path, windows: TrainingWindows, plan: Plan, split: Split) -> dict[str, Any]:
     """What is measured and resolved rather than set: device, precision, sizes."""
-    precision = "bf16" if arguments.bf16 else "fp16" if arguments.fp16 else "fp32"
+    on_gpu = use_gpu(params)
+    packed = windows.windows[: windows.packed]
     return {
-        **hardware(not arguments.use_cpu),
-        "precision": precision,
-        "windows": len(windows),
-        "subwords": sum(len(window.input_ids) for window in windows),
+        **hardware(on_gpu),
+        "precision": pick_precision(params, on_gpu),
+        "windows": len(packed),
+        "subwords": sum(len(window.input_ids) for window in packed),
         "words": sum(len(tokens) for tokens in split.tokens),
-        "checkpoints": arguments.output_dir,
+        "padding": round(plan.padding(), 4),
+        "checkpoints": str(folder),
     }
+
+
+def computes_in_half(params: TrainParams) -> bool:
+    """Whether a bf16 copy of the weights computes: on a CPU, in one process. Elsewhere autocast does it."""
+    on_gpu = use_gpu(params)
+    return not on_gpu and params.processes == 1 and pick_precision(params, on_gpu) == "bf16"
 
 
 def use_gpu(params: TrainParams) -> bool:

@@ -77,7 +77,9 @@ def standing(facts: CardFacts) -> str:
 def recipes(facts: CardFacts) -> list[list[str]]:
     """What was done differently."""
     context = {"document": "sentences with their neighbours", "sentence": "each sentence alone"}
-    batch, units = facts.param("train.batch_size"), "sentences" if facts.context == "sentence" else "windows"
+    batch, units = facts.param("train.batch_size"), facts.param("train.batch_by")
+    if units != "subwords":
+        units = "sentences" if facts.context == "sentence" else "windows"
     ours = {
         "Encoder": text(short_name(known(facts.training["base"], "name"))),
         "Context": context.get(facts.context or "", "unknown"),

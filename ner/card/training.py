@@ -19,7 +19,7 @@ COLUMNS = {
 FRAMEWORKS = {"transformers": "Transformers", "torch": "Pytorch", "datasets": "Datasets", "tokenizers": "Tokenizers"}
 # Written in words of their own, or of no effect on the weights.
 TOLD = (
-    "train.learning_rate", "train.batch_size", "train.eval_batch_size", "train.seed", "train.gradient_accumulation",
+    "train.learning_rate", "train.batch_size", "train.batch_by", "train.seed", "train.gradient_accumulation",
     "train.processes", "train.adam_beta1", "train.adam_beta2", "train.adam_epsilon", "train.schedule", "train.warmup",
     "train.epochs", "train.precision", "train.weight_decay", "train.max_grad_norm", "train.device", "train.checkpoints",
     "encoding.context", "encoding.max_length", "model.base",
@@ -38,8 +38,23 @@ def procedure(facts: CardFacts) -> str:
         "Training results": epochs(facts),
         "Framework versions": versions(facts),
     }
-    intro = "Fine-tuned with the Trainer of Transformers; all weights were trained. Batches count windows."
+    intro = f"Fine-tuned with the Trainer of Transformers. {trained(facts)}"
     return "\n\n".join([intro, *(f"### {title}\n\n{body}" for title, body in parts.items())])
+
+
+def trained(facts: CardFacts) -> str:
+    """Which weights moved, and which are not there any more."""
+    dropped, frozen = facts.param("train.dropped_layers") or 0, facts.param("train.frozen_layers") or 0
+    kept = [f"the lowest {number(frozen)} layers"] if frozen else []
+    kept = ["the embeddings", *kept] if facts.param("train.frozen_embeddings") else kept
+    parts = [f"The top {number(dropped)} layers of the encoder were left out." if dropped else ""]
+    parts.append(f"All weights but {' and '.join(kept)} were trained." if kept else "All weights were trained.")
+    if facts.param("encoding.case") == "read":
+        parts.append(
+            "Where the encoder lower-cases, it was made to read upper case: each piece of its vocabulary has a "
+        )
+        parts[-1] += "capitalised and an upper-case twin, whose embedding is that of the piece plus a learned vector."
+    return " ".join(part for part in parts if part)
 
 
 def hyperparameters(facts: CardFacts) -> str:
@@ -58,7 +73,7 @@ def hyperparameter_values(facts: CardFacts) -> Iterable[tuple[str, Any]]:
     betas = (get("train.adam_beta1"), get("train.adam_beta2"), get("train.adam_epsilon"))
     yield "learning_rate", _plain(get("train.learning_rate"))
     yield "train_batch_size", _plain(batch)
-    yield "eval_batch_size", _plain(get("train.eval_batch_size"))
+    yield "train_batch_unit", _plain(get("train.batch_by"))
     yield "seed", _plain(get("train.seed"))
     yield "num_devices", processes if processes > 1 else None
     yield "gradient_accumulation_steps", accumulation if accumulation > 1 else None

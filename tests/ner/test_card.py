@@ -74,7 +74,7 @@ FACTS = CardFacts(
             "train.schedule": "linear",
             "train.warmup": 0.06,
             "train.batch_size": 4,
-            "train.eval_batch_size": 16,
+            "train.batch_by": "windows",
             "train.gradient_accumulation": 1,
             "train.weight_decay": 0.01,
             "train.adam_beta1": 0.9,
@@ -365,7 +365,7 @@ def test_the_metadata_is_that_of_the_public_card_with_both_splits():
         ("Training hyperparameters", "used during training:\n- learning_rate: 5e-05\n- train_batch_size: 4\n"),
         (
             "Training hyperparameters",
-            "- eval_batch_size: 16\n- seed: 42\n- optimizer: AdamW with betas=(0.9,0.999) and epsilon=",
+            "- train_batch_unit: windows\n- seed: 42\n- optimizer: AdamW with betas=(0.9,0.999) and epsilon=",
         ),
         (
             "Training hyperparameters",

@@ -86,7 +86,7 @@ def test_overrides_are_checked_whole_and_leave_the_original_alone():
 
 @pytest.mark.parametrize("number", ["5e-05", "5.0e-5", "0.00005"])
 def test_a_learning_rate_is_a_number_in_every_form_that_dvc_writes(number):
-    text = PARAMS.read_text().replace("learning_rate: 5.0e-5", f"learning_rate: {number}")
+    text = PARAMS.read_text().replace("  learning_rate: 1.0e-4", f"  learning_rate: {number}")
     assert parse_params(text).train.learning_rate == 5e-5
 
 

@@ -25,7 +25,7 @@ PARAMS = read_params(ROOT / "params.yaml")
 def model(tmp_path_factory, tiny_encoder, prepared):
     """An untrained model with the tags of our small corpus and windows that hold few sentences."""
     folder = tmp_path_factory.mktemp("model")
-    encoding = EncodingParams(context="document", max_length=32)
+    encoding = EncodingParams(context="document", max_length=32, case="as_encoder")
     new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(folder)
     load_tokenizer(tiny_encoder).save_pretrained(folder)
     return folder
@@ -93,7 +93,7 @@ def test_what_is_written_is_read_again(folder, tmp_path):
 
 
 def test_a_model_of_other_tags_is_refused(prepared, tiny_encoder, tmp_path):
-    encoding = EncodingParams(context="document", max_length=64)
+    encoding = EncodingParams(context="document", max_length=64, case="as_encoder")
     new_model(tiny_encoder, ["O", "B-GENE", "I-GENE"], encoding).save_pretrained(tmp_path / "model")
     load_tokenizer(tiny_encoder).save_pretrained(tmp_path / "model")
     with pytest.raises(ModelError, match="B-GENE"):

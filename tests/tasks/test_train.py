@@ -18,7 +18,19 @@ from tasks.ingest import ingest_files
 from tasks.io import sha256_file
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = {"epochs": 3, "batch_size": 1, "learning_rate": 5e-3, "precision": "fp32", "device": "cpu", "checkpoints": 12}
+TINY = {
+    "epochs": 3,
+    "batch_size": 1,
+    "learning_rate": 5e-3,
+    "precision": "fp32",
+    "device": "cpu",
+    "checkpoints": 12,
+    "new_learning_rate": "same",
+    "batch_by": "windows",
+    "frozen_embeddings": False,
+    "dropped_layers": 0,
+    "sentences_alone": 0.0,
+}
 
 
 @pytest.fixture
@@ -80,15 +92,17 @@ def checkpoints_from(workspace, step):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("checkpoints", "epochs_before"), [(10, 1.01), (3, 1)])  # in an epoch, and at the end of one
+@pytest.mark.parametrize(  # in an epoch, and at the end of one
+    ("checkpoints", "epochs_before", "precision"), [(10, 1.01, "bf16"), (3, 1, "fp32")]
+)
 def test_a_run_killed_after_its_first_epoch_ends_with_the_weights_of_one_that_was_not(
-    workspace, checkpoints, epochs_before
+    workspace, checkpoints, epochs_before, precision
 ):
-    set_params(workspace, train={"checkpoints": checkpoints})
+    set_params(workspace, train={"checkpoints": checkpoints, "precision": precision})
     output = train(workspace)
     assert "MLflow" in output and "127.0.0.1:9" in output  # said once, and the training went on
     undisturbed, history = weights(workspace), (workspace / "reports/history.csv").read_text()
-    check_reports(workspace)
+    check_reports(workspace, precision)
     assert not list(workspace.glob("checkpoints/*"))  # a finished run leaves none
     shutil.rmtree(workspace / "models/ner")
 
@@ -107,11 +121,11 @@ def test_a_run_killed_after_its_first_epoch_ends_with_the_weights_of_one_that_wa
     assert (workspace / "reports/history.csv").read_text() == history
 
 
-def check_reports(workspace):
+def check_reports(workspace, precision):
     """Curves and facts are on the disk though no server was there."""
     training = json.loads((workspace / "reports/training.json").read_text())
     assert training["mlflow_run_id"] is None
-    assert training["precision"] == "fp32" and training["device"] == "cpu"
+    assert training["precision"] == precision and training["device"] == "cpu"
     assert [entry["step"] for entry in training["log"] if "validation/f1" in entry] == [104, 208, 312]
     assert training["params"]["train.seed"] == 42
     assert list(pd.read_csv(workspace / "reports/history.csv")["step"]) == [104, 208, 312]

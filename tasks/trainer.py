@@ -1,0 +1,156 @@
+"""The Trainer of Transformers with this project's batches, bf16 on CPUs, learning rates by layer, and evaluation by the
+prediction core.
+
+trainer = TokenTrainer(model=model, args=arguments, features=rows, plan=plan, groups=groups, judge=judge, half=True)
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, Sampler
+from transformers import Trainer
+
+from ner.batching import Plan
+from ner.encoding import IGNORED
+
+Judge = Callable[[Any], dict[str, float]]
+
+
+class TokenTrainer(Trainer):
+    """features: what each window of the plan is, input_ids and labels. groups: parameters with learning rate and decay.
+
+    judge: scores a model after each epoch: eval_loss and the like. half: compute in bf16, from a copy of the weights
+    that the optimizer keeps in fp32 (the way of mixed-precision training by Micikevicius et al., 2018, without a scale
+    of the loss, which bf16 does not need); otherwise as the TrainingArguments say. label_smoothing: of the loss.
+    """
+
+    def __init__(
+        self,
+        *,
+        features: list[dict[str, list[int]]],
+        plan: Plan,
+        groups: list[dict[str, Any]],
+        judge: Judge,
+        half: bool,
+        label_smoothing: float,
+        pad_token_id: int,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            train_dataset=features, compute_loss_func=token_loss(label_smoothing), eval_dataset=[], **kwargs
+        )
+        self.plan, self.groups, self.judge, self.pad_token_id = plan, groups, judge, pad_token_id
+        self.is_half = half
+        self._half: HalfCopy | None = None
+
+    def get_train_dataloader(self) -> DataLoader:
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=EpochSampler(self.plan),
+            collate_fn=lambda rows: padded(rows, self.pad_token_id),
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory and not self.args.use_cpu,
+        )
+        return self.accelerator.prepare(loader)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            kind, settings = Trainer.get_optimizer_cls_and_kwargs(self.args)
+            self.optimizer = kind(self.groups, **settings)
+        return self.optimizer
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        if not self.is_half:
+            return super().training_step(model, inputs, num_items_in_batch)
+        if self._half is None:
+            self._half = HalfCopy(self.model)  # not before: a resumed run has its weights only now
+        half = self._half.refreshed().train()
+        loss = self.compute_loss(half, self._prepare_inputs(inputs), num_items_in_batch=num_items_in_batch)
+        loss.backward()
+        self._half.give_gradients()
+        return loss.detach()
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Scores by `judge`, computed once and told to all processes."""
+        model = self.accelerator.unwrap_model(self.model)
+        if self._half is not None:
+            model = self._half.refreshed()
+        scores = [self.judge(model) if self.is_world_process_zero() else {}]
+        if self.args.world_size > 1:
+            torch.distributed.broadcast_object_list(scores)
+        model.train()
+        self.log(scores[0])
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, scores[0])
+        return scores[0]
+
+
+class HalfCopy:
+    """A model in bf16 beside the one in fp32 whose parameters are trained."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = copy.deepcopy(model).to(torch.bfloat16)
+        pairs = zip(model.parameters(), self.model.parameters(), strict=True)
+        self.pairs = [(full, half) for full, half in pairs if full.requires_grad]
+
+    @torch.no_grad()
+    def refreshed(self) -> Any:
+        """The bf16 model with the present weights."""
+        torch._foreach_copy_([half for _, half in self.pairs], [full for full, _ in self.pairs])
+        return self.model
+
+    @torch.no_grad()
+    def give_gradients(self) -> None:
+        """Add the gradients of the bf16 model to those of the other, and forget them."""
+        for full, half in self.pairs:
+            if half.grad is None:
+                continue
+            full.grad = half.grad.float() if full.grad is None else full.grad.add_(half.grad)
+            half.grad = None
+
+
+class EpochSampler(Sampler[list[int]]):
+    """The batches of the epoch that the Trainer names by set_epoch."""
+
+    batch_size = None  # varies; accelerate asks
+    drop_last = False
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.epoch = plan, 0
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.plan.batches(self.epoch))
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+
+def token_loss(label_smoothing: float) -> Callable[..., torch.Tensor]:
+    """Cross-entropy of each token's tag, averaged over the tokens of a step, in all its batches and processes alike."""
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        logits = outputs.logits.float().flatten(0, 1)
+        total = cross_entropy(
+            logits, labels.flatten(), ignore_index=IGNORED, reduction="sum", label_smoothing=label_smoothing
+        )
+        return total / (num_items_in_batch if num_items_in_batch is not None else (labels != IGNORED).sum())
+
+    return loss
+
+
+def padded(rows: list[dict[str, list[int]]], pad_token_id: int) -> dict[str, torch.Tensor]:
+    """input_ids, attention_mask and labels of windows, each [windows, subwords of the longest]."""
+    longest = max(len(row["input_ids"]) for row in rows)
+    ids = torch.full((len(rows), longest), pad_token_id)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
+    for index, row in enumerate(rows):
+        length = len(row["input_ids"])
+        ids[index, :length] = torch.tensor(row["input_ids"])
+        labels[index, :length] = torch.tensor(row["labels"])
+        mask[index, :length] = 1
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
