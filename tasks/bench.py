@@ -12,8 +12,6 @@ product, which is measured in the same rounds.
 """
 
 import argparse
-import os
-import platform
 import random
 import statistics
 import time
@@ -22,17 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from ner.errors import NerError
+from tasks.bench_report import REPORT, busy, machine, machine_line, percent, ratio, spread, table, turns
 from tasks.cli import run_stage
 from tasks.io import write_json, write_text
 from tasks.package import RELEASE
 from tasks.prepared import read_manifest, read_split, to_tags
-from tasks.provenance import cpu_name, package_versions
 
-PREPARED, REPORT, CACHE = Path("data/prepared"), Path("reports/bench"), Path(".ner/bench")
+PREPARED, CACHE = Path("data/prepared"), Path(".ner/bench")
 SEED = 42  # of the draw of sentences
 WARM_UP = 4  # sentences
-BUSY = 0.5  # load for each core, before the run
-PACKAGES = ("numpy", "onnxruntime", "tokenizers", "torch", "transformers")
+EFFECT = "ratios to the pipeline are too high"  # its short steps on several threads suffer most where others compute
 
 
 def bench(root: Path, names: Sequence[str], sentences: int, rounds: int) -> dict[str, Any]:
@@ -57,7 +54,7 @@ def bench(root: Path, names: Sequence[str], sentences: int, rounds: int) -> dict
         part = tokens[number::rounds]
         for kind, measure in kinds.items():
             rates.setdefault(kind, []).append(measure())
-        for name in [*names[number % len(names) :], *names[: number % len(names)]]:  # none is always the first
+        for name in turns(names, number):
             begin, begin_cpu = time.perf_counter(), time.process_time()
             found = contenders[name](part)
             timed[name].add(time.perf_counter() - begin, time.process_time() - begin_cpu, found, part)
@@ -118,9 +115,7 @@ def result(
         ("ratio_to_batches", "words_per_second", PIPELINE_32),
     ):
         if other in timed:
-            pairs = zip(getattr(own, measure), getattr(timed[other], measure), strict=True)
-            ratios = [ours / theirs for ours, theirs in pairs]
-            entry[key] = {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
+            entry[key] = spread(getattr(own, measure), getattr(timed[other], measure))
     for key, other in (("same_as_pipeline", PIPELINE), ("same_as_core", CORE)):
         if other in timed:
             entry[key] = agreement(own.found, timed[other].found)
@@ -140,58 +135,26 @@ def agreement(found: Sequence[set[Any]], other: Sequence[set[Any]]) -> float:
     return sum(len(one & two) for one, two in zip(found, other, strict=True)) / either if either else 1.0
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
-    import torch
-
-    return {
-        "cpu": cpu_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_before": [round(load, 2) for load in os.getloadavg()],
-        "python": platform.python_version(),
-        "packages": package_versions(PACKAGES),
-    }
-
-
 def markdown(report: Mapping[str, Any]) -> str:
     """prediction.md: the table, and what stands behind it."""
     about, rates = report["machine"], ", ".join(f"{value:.0f} in {kind}" for kind, value in report["gflops"].items())
     columns = ["", "words/s", "x pipeline", "the same in CPU time", "x pipeline, batch 32", "of the bound", "F1"]
     columns += ["entities as pipeline", "as core fp32"]
-    rows = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    rows = []
     for name, entry in report["contenders"].items():
-        ratios = [_ratio(entry.get(key)) for key in ("ratio", "ratio_of_cpu", "ratio_to_batches")]
-        shares = [_percent(entry.get(key)) for key in ("same_as_pipeline", "same_as_core")]
+        ratios = [ratio(entry.get(key)) for key in ("ratio", "ratio_of_cpu", "ratio_to_batches")]
+        shares = [percent(entry.get(key)) for key in ("same_as_pipeline", "same_as_core")]
         speed, score = f"{entry['words_per_second']:.0f}", f"{entry['f1']:.4f}"
-        cells = [name, speed, *ratios, _percent(entry["share_of_bound"], 0), score, *shares]
-        rows.append(f"| {' | '.join(cells)} |")
-    packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
+        rows.append([name, speed, *ratios, percent(entry["share_of_bound"], 0), score, *shares])
     return (
-        "# Speed of prediction\n\n" + "\n".join(rows) + "\n\n"
+        f"# Speed of prediction\n\n{table(columns, rows)}\n\n"
         f"{report['sentences']} sentences of validation, each alone: {report['words']:,} words, {report['subwords']:,} "
         f"subwords. {report['rounds']} rounds in which the contenders take turns; ratios are medians over the rounds, "
         "with the lowest and the highest. From tokens to entities, decoding included. Bound: 2 x "
         f"{report['weights_multiplied'] / 1e6:.1f} M operations a subword at the measured rate of a matrix product "
         f"(GFLOP/s: {rates}).\n\n"
-        f"{about['cpu']}, {about['cores']} cores, {about['threads']} threads, load before "
-        f"{about['load_before'][0]:g}; Python {about['python']}, {packages}.\n{busy(about)}"
+        f"{machine_line(about)}{busy(about, EFFECT)}"
     )
-
-
-def busy(about: Mapping[str, Any]) -> str:
-    """A warning where others used the machine: short steps on several threads, as the pipeline's, then suffer most."""
-    if about["load_before"][0] < BUSY * about["cores"]:
-        return ""
-    return "\n**Other programs ran meanwhile: ratios to the pipeline are too high. Run it again on an idle machine.**\n"
-
-
-def _ratio(value: Mapping[str, float] | None) -> str:
-    return "–" if value is None else f"{value['median']:.2f} ({value['low']:.2f}–{value['high']:.2f})"
-
-
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
 def main() -> None:

@@ -124,10 +124,15 @@ def places(tokens: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def parameters(model: Any) -> int:
-    """How many weights multiply each subword: all but those of embeddings, which are looked up."""
+    """How many weights multiply each subword."""
+    return sum(weights.numel() for weights in multiplied(model))
+
+
+def multiplied(model: Any) -> list[Any]:
+    """The weights that multiply subwords: all but those of embeddings, which are looked up."""
     import torch
 
     looked_up = {
         id(weights) for part in model.modules() if isinstance(part, torch.nn.Embedding) for weights in part.parameters()
     }
-    return sum(weights.numel() for weights in model.parameters() if id(weights) not in looked_up)
+    return [weights for weights in model.parameters() if id(weights) not in looked_up]

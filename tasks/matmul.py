@@ -1,6 +1,7 @@
 """How many operations a second a large matrix product does here, in the numbers that the contenders multiply in.
 
 rates = {name: measure() for name, measure in measures().items()}       # GFLOP/s by "fp32", "bf16", "int8"
+rate = by_torch("bf16", "cuda")()
 """
 
 import time
@@ -10,22 +11,28 @@ import numpy as np
 import torch
 
 ROWS, INNER, OUTER, REPEATS = 1024, 768, 3072, 4
+ROWS_ON_GPU = 65536  # enough to fill one
+KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def measures() -> dict[str, Callable[[], float]]:
     """A function a kind of number; each call measures anew, in well under a second."""
-    return {"fp32": by_torch(torch.float32), "bf16": by_torch(torch.bfloat16), "int8": by_onnxruntime()}
+    return {"fp32": by_torch("fp32"), "bf16": by_torch("bf16"), "int8": by_onnxruntime()}
 
 
-def by_torch(kind: torch.dtype) -> Callable[[], float]:
-    """torch, whose own kernels the core uses in fp32 and bf16."""
-    rows, weights = torch.ones(ROWS, INNER, dtype=kind), torch.ones(OUTER, INNER, dtype=kind)
+def by_torch(kind: str, device: str = "cpu") -> Callable[[], float]:
+    """torch, whose own kernels the core and the training use. kind: one of KINDS."""
+    count = ROWS if device == "cpu" else ROWS_ON_GPU
+    rows = torch.ones(count, INNER, dtype=KINDS[kind], device=device)
+    weights = torch.ones(OUTER, INNER, dtype=KINDS[kind], device=device)
 
     @torch.inference_mode()
     def product() -> None:
         torch.nn.functional.linear(rows, weights)
+        if device != "cpu":
+            torch.cuda.synchronize()
 
-    return lambda: rate(product)
+    return lambda: rate(product, count)
 
 
 def by_onnxruntime() -> Callable[[], float]:
@@ -51,7 +58,7 @@ def by_onnxruntime() -> Callable[[], float]:
     return lambda: rate(lambda: session.run(None, feed))
 
 
-def rate(product: Callable[[], object]) -> float:
+def rate(product: Callable[[], object], rows: int = ROWS) -> float:
     """GFLOP/s of the fastest of a few products, the first of which only warms up."""
     product()
     fastest = float("inf")
@@ -59,4 +66,4 @@ def rate(product: Callable[[], object]) -> float:
         begin = time.perf_counter()
         product()
         fastest = min(fastest, time.perf_counter() - begin)
-    return 2 * ROWS * INNER * OUTER / fastest / 1e9
+    return 2 * rows * INNER * OUTER / fastest / 1e9

@@ -1,6 +1,7 @@
 """README, Makefile, dvc.yaml, params.yaml and the lock file say the same."""
 
 import hashlib
+import importlib
 import json
 import re
 import tomllib
@@ -135,3 +136,36 @@ def test_the_speeds_in_the_readme_are_those_of_the_committed_benchmark():
         ]
         for one in shown
     ]
+
+
+@pytest.mark.parametrize("name", ["training", "evaluation", "pipeline"])
+def test_the_tables_of_a_benchmark_in_the_readme_are_those_of_its_committed_report(name):
+    """Whole tables of reports/bench/<name>.md, which are made of the JSON; none before it was measured."""
+    text = re.search(rf"<!-- bench {name}: .*?-->\n(.*?)<!-- /bench {name} -->", README, re.DOTALL)[1]
+    report = ROOT / "reports" / "bench" / f"{name}.json"
+    if not report.exists():
+        assert text == ""
+        return
+    markdown = importlib.import_module(f"tasks.bench_{name}").markdown
+    written = markdown(json.loads(report.read_text(encoding="utf-8")))
+    tables = re.findall(r"(?:^\|.*\n)+", written, re.MULTILINE)
+    assert re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE) == tables
+    assert report.with_suffix(".md").read_text(encoding="utf-8") == written
+
+
+def test_the_committed_benchmarks_are_those_of_their_lock_file():
+    path = ROOT / "bench" / "dvc.lock"
+    if not path.exists():
+        return
+    for stage in yaml.safe_load(path.read_text(encoding="utf-8"))["stages"].values():
+        for out in stage["outs"]:
+            assert hashlib.md5((ROOT / out["path"]).read_bytes()).hexdigest() == out["md5"], out["path"]
+
+
+def test_the_benchmarks_are_no_stages_of_the_pipeline_and_each_is_explained():
+    benchmarks = yaml.safe_load((ROOT / "bench" / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert set(benchmarks).isdisjoint(STAGES)
+    for name, stage in benchmarks.items():
+        assert stage["wdir"] == ".." and f"| `{name}` |" in README
+        outs = {next(iter(out)) for out in stage["outs"]}
+        assert outs == {f"reports/bench/{name}.json", f"reports/bench/{name}.md"}

@@ -1,0 +1,144 @@
+"""The benchmark of training on a tiny encoder: what is timed and counted, and that stage `train` itself takes part."""
+
+import copy
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from ner.encoding import IGNORED
+from ner.errors import NerError
+from ner.prediction import load_tokenizer
+from tasks import bench_training
+from tasks.bench_sample import part_by_words
+from tasks.bench_training import NAMES, OURS, bench, main, markdown, measure
+from tasks.contenders import parameters
+from tasks.io import read_params
+from tasks.prepared import Split, read_manifest, read_split
+from tasks.training_clock import Clock, operations
+from tasks.training_contenders import labelled
+
+ROOT = Path(__file__).resolve().parents[2]
+WORDS = 120
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory, tiny_encoder, prepared) -> Path:
+    """A folder with what the benchmark reads: small batches, so that a few words are several steps."""
+    folder = tmp_path_factory.mktemp("bench-training")
+    shutil.copytree(prepared, folder / "data" / "prepared")
+    shutil.copytree(tiny_encoder, folder / "models" / "base")
+    (folder / "models" / "base.json").write_text(json.dumps({"name": "tiny"}))
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["encoding"]["max_length"] = 32
+    params["train"] |= {"batch_size": 32, "device": "cpu", "precision": "fp32", "dropped_layers": 1, "frozen_layers": 0}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(root):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench_training, "WARM_UP", 0)
+        patch.setattr(bench_training, "apart", measure)  # in this process: it would import everything anew each time
+        return bench(root, NAMES, words=WORDS, rounds=2)
+
+
+def test_every_contender_trains_on_the_same_words_and_has_a_ratio_to_the_plain_scripts(report):
+    assert list(report["contenders"]) == list(NAMES)
+    for entry in report["contenders"].values():
+        assert entry["words_per_second"] > 0 and 0 <= entry["padding"] < 1
+        assert 0 < entry["share_of_bound"] <= entry["share_of_full_bound"] * 1.001
+        assert entry["ratio_to_batch_8"]["low"] <= entry["ratio_to_batch_8"]["median"]
+    assert report["contenders"]["trainer, batch 8"]["ratio_to_batch_8"] == {"median": 1.0, "low": 1.0, "high": 1.0}
+    ours = report["contenders"][OURS]
+    assert ours["steps"] > 1 and ours["share_of_full_bound"] > 1.2 * ours["share_of_bound"]  # a layer is left out
+    assert report["words"] > 0 and set(report["gflops"]) == {"fp32", "bf16"}
+
+
+def test_the_table_has_a_row_for_each_and_says_on_what_it_was_measured(report):
+    text = markdown(report)
+    assert all(f"| {name} | " in text for name in NAMES) and report["machine"]["cpu"] in text
+    loaded = {**report, "machine": {**report["machine"], "load_before": [99.0]}}
+    assert "idle machine" in markdown(loaded)
+
+
+def test_the_command_measures_each_in_a_process_of_its_own_and_writes_both_reports(root, monkeypatch, capsys):
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("sys.argv", ["bench_training", "--words", "1000", "--rounds", "1", "--contender", OURS])
+    before = torch.get_num_threads()
+    main()
+    written = json.loads((root / "reports" / "bench" / "training.json").read_text())
+    assert list(written["contenders"]) == [OURS] and torch.get_num_threads() == before
+    assert (root / "reports" / "bench" / "training.md").read_text() in capsys.readouterr().out
+
+
+def test_too_few_words_for_a_step_after_the_warm_up_are_refused(root, tmp_path):
+    with pytest.raises(NerError, match="use more --words"):
+        measure(root, root / "data" / "prepared", "trainer, batch 16", tmp_path / "work")
+
+
+def test_a_part_has_about_so_many_words_of_whole_documents(root, tmp_path):
+    whole = read_manifest(root / "data" / "prepared")["splits"]["train"]
+    params = read_params(root / "params.yaml")
+    part = part_by_words(root / "data" / "prepared", tmp_path / "part", {"train": whole["tokens"] // 2}, params, 42)
+    assert 0 < read_manifest(part)["splits"]["train"]["documents"] < whole["documents"]
+    assert read_split(part, "train").tokens
+
+
+def test_a_plain_script_labels_the_first_subword_of_each_word(tiny_encoder):
+    tokenizer = load_tokenizer(tiny_encoder)
+    row = labelled(tokenizer, Split([0], [0], [1], [["Marta", "Okaforleft", "Okafor"]], [[1, 0, 2]]))[0]
+    assert [label for label in row["labels"] if label != IGNORED] == [1, 0, 2]
+    assert len(row["labels"]) == len(row["input_ids"]) > 5 and row["labels"][0] == row["labels"][-1] == IGNORED
+
+
+class Reader(torch.nn.Module):
+    """An embedding and two layers, as the clock sees a network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = torch.nn.Embedding(10, 4)
+        self.first, self.second = torch.nn.Linear(4, 4, bias=False), torch.nn.Linear(4, 2, bias=False)
+
+    def forward(self, input_ids, attention_mask=None):
+        return self.second(self.first(self.words(input_ids)))
+
+
+def test_the_clock_counts_what_is_trained_on_after_the_warm_up_also_in_a_copy_of_the_network():
+    clock, model = Clock(warm_up=1), Reader()
+    clock.on_train_begin(None, None, None, model=model)
+    network = copy.deepcopy(model)
+    mask = torch.tensor([[1, 1, 1], [1, 0, 0]])
+    for trained in (model, network, network):
+        trained.train()(input_ids=torch.zeros(2, 3, dtype=torch.long), attention_mask=mask)
+        trained.eval()(input_ids=torch.zeros(9, 3, dtype=torch.long))
+        clock.on_step_end(None, None, Control())
+    clock.on_train_end(None, None, None)
+    found = clock.result()
+    assert (found["steps"], found["subwords"], found["padding"]) == (2, 8, pytest.approx(1 / 3))
+    assert found["share_of_subwords"] == pytest.approx(2 / 3) and found["seconds"] > 0
+    assert found["operations"] == 8 * operations(model)
+
+
+class Control:
+    should_save = should_evaluate = True
+
+
+def test_the_clock_lets_nothing_be_saved_or_evaluated_between_steps():
+    clock, control = Clock(0), Control()
+    clock.on_train_begin(None, None, None, model=Reader())
+    clock.on_step_end(None, None, control)
+    assert not control.should_save and not control.should_evaluate
+
+
+def test_what_is_frozen_takes_fewer_operations():
+    model = Reader()
+    assert operations(model) == 6 * parameters(model) == 6 * 24
+    model.words.requires_grad_(False)
+    assert operations(model) == 4 * 16 + 6 * 8  # nothing before the first layer asks for a gradient
+    model.first.requires_grad_(False)
+    assert operations(model) == 2 * 16 + 4 * 8
