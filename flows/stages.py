@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flows.graph import DVC_BUSY, why_changed
 from flows.process import stream
+from flows.sharing import NOT_SHARED, receive, remote_of, send, stage_key, turn
 from ner.errors import BusyError, GateFailed, NerError, ValidationFailed
 
 RAN, CACHED, FAILED = "ran", "cached", "failed"
@@ -37,7 +38,11 @@ class Outcome:
 
 
 def run_stage(root: Path, name: str, environment: Mapping[str, str], log: Callable[[str], None]) -> Outcome:
-    """Bring one stage up to date in `root`. Everything that it prints goes to `log`. Raises BusyError."""
+    """Bring one stage up to date in `root`. Everything that it prints goes to `log`. Raises BusyError.
+
+    Where DVC has a default remote, the result is taken from there if another checkout has put it there, and sent there
+    if not.
+    """
     reasons = why_changed(root, name)
     options = ["--single-item"]
     if not reasons:
@@ -47,6 +52,20 @@ def run_stage(root: Path, name: str, environment: Mapping[str, str], log: Callab
         options.append("--force")
     else:
         log("changed: " + ", ".join(reasons))
+    if name in NOT_SHARED or remote_of(root) is None:
+        return reproduce(root, name, options, environment, log)
+    with turn(name, stage_key(root, name), log):
+        receive(root, name, log)
+        outcome = reproduce(root, name, options, environment, log)
+        if outcome.how != FAILED:
+            send(root, name, log)
+    return outcome
+
+
+def reproduce(
+    root: Path, name: str, options: list[str], environment: Mapping[str, str], log: Callable[[str], None]
+) -> Outcome:
+    """`dvc repro` of one stage, which takes its result from DVC's run cache or runs it. Raises BusyError."""
     listener = _Listener(name, log)
     command = [sys.executable, "-m", "dvc", "repro", *options, name]
     status = stream(command, root, environment, listener.hear)

@@ -18,6 +18,7 @@ from dvc.config import Config
 
 from flows.graph import Stage, cache_folder
 from flows.lock import STATE
+from flows.sharing import absolute_remotes
 from ner.errors import NerError
 from tasks.io import PARAMS
 from tasks.provenance import git_state
@@ -105,8 +106,11 @@ def _configure_dvc(root: Path, folder: Path) -> None:
     for name in ("config", "config.local"):
         with suppress(FileNotFoundError):
             shutil.copyfile(root / ".dvc" / name, dvc / name)
+    remotes = absolute_remotes(root)
     with Config(dvc_dir=str(dvc), validate=False).edit("local") as settings:
         settings.setdefault("cache", {})["dir"] = str(cache_folder(root))
+        for remote, about in remotes.items():  # a path in the checkout's file is relative to that file
+            settings.setdefault("remote", {}).setdefault(remote, {}).update(about)
         # Its own notes on files go with the workspace; git is the checkout's.
         settings.setdefault("core", {}).update({"no_scm": True, "site_cache_dir": str(dvc / "tmp" / "site")})
 

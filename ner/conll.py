@@ -4,12 +4,14 @@ Format: https://www.clips.uantwerpen.be/conll2003/ner/ (columns split by single 
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from io import BytesIO
+from typing import BinaryIO, NamedTuple
 
 from ner.errors import CorpusError, TagError
 from ner.tags import first_orphan, split_tag
 
 DOCSTART = "-DOCSTART-"
+BLOCK = 1 << 20  # bytes of a file that are in memory at a time
 
 
 class Sentence(NamedTuple):
@@ -21,19 +23,20 @@ class Sentence(NamedTuple):
     line: int
 
 
-def parse_conll(content: bytes, where: str) -> Iterator[Sentence]:
+def parse_conll(content: bytes | BinaryIO, where: str) -> Iterator[Sentence]:
     """Yield the sentences of one file, in order.
 
-    content: the bytes of the file; where: its name, for messages.
+    content: the bytes of the file, or the file, of which a block is in memory at a time; where: its name, for messages.
     A file without `-DOCSTART-` lines is one document. The number of columns must be that of the first token line, 2 or
     more. Raises CorpusError with file and line for bytes that are not UTF-8, NUL bytes, a wrong column count, an empty
     token or an unfinished last line, and TagError for a tag or a sequence of tags that is not IOB2.
     """
-    text = _decode(content, where)
+    stream = BytesIO(content) if isinstance(content, bytes) else content
     document_id, columns, start = -1, 0, 1
     tokens: list[str] = []
     tags: list[str] = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    number = 0
+    for number, line in enumerate(_lines(stream, where), start=1):
         line = line.removesuffix("\r")
         if not line.strip() or line.startswith(DOCSTART):
             if tokens:
@@ -61,17 +64,34 @@ def parse_conll(content: bytes, where: str) -> Iterator[Sentence]:
         )
 
 
-def _decode(content: bytes, where: str) -> str:
+def _lines(stream: BinaryIO, where: str) -> Iterator[str]:
+    """What stands before, between and after the LFs of a file in UTF-8."""
+    rest, number = b"", 1
+    while block := stream.read(BLOCK):
+        cut = block.rfind(b"\n") + 1
+        if not cut:
+            rest += block
+            continue
+        content, rest = rest + block[:cut], block[cut:]
+        lines = _decode(content, where, number).split("\n")
+        lines.pop()  # what comes after the last LF is in `rest`
+        number += len(lines)
+        yield from lines
+    yield _decode(rest, where, number)
+
+
+def _decode(content: bytes, where: str, first: int) -> str:
+    """Whole lines as text; first: the number of the first of them."""
     nul = content.find(b"\0")
     if nul >= 0:
-        line = content.count(b"\n", 0, nul) + 1
+        line = content.count(b"\n", 0, nul) + first
         raise CorpusError(f"{where}, line {line}: a NUL byte; annotated text has none, so get the file again.")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig" if first == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = error.object.count(b"\n", 0, error.start) + first
         raise CorpusError(
-            f"{where}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8 (Latin-1, perhaps): "
+            f"{where}, line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8 (Latin-1, perhaps): "
             "convert the file with `iconv -f latin1 -t utf-8`."
         ) from None
 

@@ -10,22 +10,37 @@ SPLITS = ("train", "validation", "test")
 COMPARED_TOKENS = 5  # between splits; a shorter sentence ("London 1996-08-28") repeats by chance
 
 
-def content_fingerprint(splits: dict[str, Iterable[tuple[Sequence[str], Sequence[str]]]]) -> str:
-    """Hex sha256 over the tokens and tags of every split, whatever the file format they came in.
+class Fingerprint:
+    """The sha256 over the tokens and tags of every split, whatever the file format they came in; splits in order.
 
-    splits: for each of SPLITS that there is, (tokens, tags) a sentence, in order. Two mirrors of one corpus have the
-    same fingerprint even where one of them lost the document boundaries. Canonical form: `split NAME`, then a line
-    `token TAB tag` a token and an empty line a sentence, joined by LF, in UTF-8.
+    Two mirrors of one corpus have the same fingerprint even where one of them lost the document boundaries. Canonical
+    form: `split NAME`, then a line `token TAB tag` a token and an empty line a sentence, joined by LF, in UTF-8.
     """
-    digest = hashlib.sha256()
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def begin(self, split: str) -> None:
+        self._digest.update(f"split {split}\n".encode())
+
+    def add(self, tokens: Sequence[str], tags: Sequence[str]) -> None:
+        """The next sentence of the split that was begun last."""
+        lines = "".join(f"{token}\t{tag}\n" for token, tag in zip(tokens, tags, strict=True))
+        self._digest.update(f"{lines}\n".encode())
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+def content_fingerprint(splits: dict[str, Iterable[tuple[Sequence[str], Sequence[str]]]]) -> str:
+    """Hex Fingerprint. splits: for each of SPLITS that there is, (tokens, tags) a sentence, in order."""
+    found = Fingerprint()
     for split in SPLITS:
-        if split not in splits:
-            continue
-        digest.update(f"split {split}\n".encode())
-        for tokens, tags in splits[split]:
-            lines = "".join(f"{token}\t{tag}\n" for token, tag in zip(tokens, tags, strict=True))
-            digest.update(f"{lines}\n".encode())
-    return digest.hexdigest()
+        if split in splits:
+            found.begin(split)
+            for tokens, tags in splits[split]:
+                found.add(tokens, tags)
+    return found.hexdigest()
 
 
 def entity_counts(tag_sequences: Iterable[Sequence[str]]) -> dict[str, int]:

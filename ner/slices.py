@@ -102,8 +102,9 @@ def document_scores(
     ids = np.asarray(document_ids, int)
     counts = _counts(gold, found, np.arange(len(ids)))
     rows = []
-    for document in np.unique(ids):
-        own = counts[ids == document]
+    order = np.argsort(ids, kind="stable")
+    documents, starts = np.unique(ids[order], return_index=True)
+    for document, own in zip(documents, np.split(counts[order], starts[1:]), strict=False):
         rows.append([int(document), len(own), *_scores(own, draws(len(own), resamples, seed), confidence)])
     table = pd.DataFrame(rows, columns=["document_id", "sentences", *COLUMNS[2:]])
     wrong = table["predicted"] + table["support"] - 2 * table["correct"]

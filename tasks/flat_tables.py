@@ -13,10 +13,13 @@ annotations  each annotated entity, where ingestion says    not_kept: the reason
            what it could not keep (problems.csv)
 
 `place` says where a row comes from, `train.txt, line 17`. Words of the corpus are in `tokens`, and in reasons.
+
+The large ones, CHUNKED, are made of CHUNK sentences at a time, so that no split is ever whole in memory: of each
+sentence there are its keys (tasks/sentence_keys.py), and a row a document.
 """
 
 import csv
-import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,15 +29,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ner.corpus import COMPARED_TOKENS, label_drift
+from ner.corpus import label_drift
 from ner.errors import NerError
 from tasks.entity_types import LEFT_OUT
 from tasks.io import sha256_file
 from tasks.prepared import PROBLEMS
-from tasks.profile import scripts_of
+from tasks.sentence_keys import (
+    Keys,
+    copy_places,
+    documents,
+    fitting,
+    joined,
+    lengths,
+    places,
+    read_keys,
+    starts,
+    tag_names,
+    texts,
+)
 
 COLUMNS = ["document_id", "sentence_id", "line", "tokens", "ner_tags"]
-LINE_BREAK, WORD_BREAK = "\n", "\t"  # between sentences and tokens where two texts are compared
+CHUNK = 20_000  # sentences
+CHUNKED = ("tokens", "sentences", "texts")
 
 Tables = dict[str, pd.DataFrame]
 
@@ -42,9 +58,17 @@ Tables = dict[str, pd.DataFrame]
 class Prepared(NamedTuple):
     """One split as ingestion wrote it."""
 
-    rows: pa.Table
+    path: Path
     about: dict[str, Any]  # its entry in the manifest
     parquet_sha256: str  # of the file as it is now
+
+    def batches(self, size: int) -> Iterator[pa.RecordBatch]:
+        """Its rows, `size` at a time. Raises NerError where the file cannot be read."""
+        try:
+            with pq.ParquetFile(self.path) as file:
+                yield from file.iter_batches(size, columns=COLUMNS)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(self.path, error) from None
 
 
 def read_prepared(folder: Path, manifest: dict[str, Any]) -> dict[str, Prepared]:
@@ -56,11 +80,18 @@ def read_prepared(folder: Path, manifest: dict[str, Any]) -> dict[str, Prepared]
     for split, about in manifest["splits"].items():
         path = folder / about["parquet"]
         try:
-            splits[split] = Prepared(pq.read_table(path, columns=COLUMNS), about, sha256_file(path))
+            missing = set(COLUMNS) - set(pq.read_schema(path).names)
+            splits[split] = Prepared(path, about, sha256_file(path))
         except (OSError, pa.ArrowException) as error:
-            reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
-            raise NerError(f"{path} {reason}: run `dvc repro ingest`, which makes it again.") from None
+            raise _unreadable(path, error) from None
+        if missing:
+            raise _unreadable(path, f"no column {', '.join(sorted(missing))}")
     return splits
+
+
+def _unreadable(path: Path, error: Any) -> NerError:
+    reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+    return NerError(f"{path} {reason}: run `dvc repro ingest`, which makes it again.")
 
 
 def read_annotations(folder: Path, manifest: dict[str, Any]) -> dict[str, pd.DataFrame]:
@@ -101,161 +132,130 @@ def _listed(path: Path) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
+class SplitTables:
+    """The tables of one split. small: those that are whole in memory. sizes: rows of each, in a report's order."""
+
+    def __init__(self, split: str, data: Prepared, labels: list[str], keys: dict[str, Keys], size: int) -> None:
+        self.split, self.data, self.labels, self.keys, self.size = split, data, labels, keys, size
+        own = keys[split]
+        self.small: Tables = {"documents": documents(own)}
+        self.sizes = {
+            "tokens": int(own.tokens.sum(dtype=np.int64)),
+            "sentences": len(own.text),
+            "documents": len(self.small["documents"]),
+            "texts": len(own.first_of_text),
+            "split": 1,
+        }
+
+    def add(self, name: str, table: pd.DataFrame) -> None:
+        """One more of the small ones."""
+        self.small[name], self.sizes[name] = table, len(table)
+
+    def chunks(self) -> Iterator[Tables]:
+        """The tables CHUNKED, `size` sentences at a time; at least once, be it without rows."""
+        done = 0
+        for batch in self.data.batches(self.size):
+            yield self._of(batch, done)
+            done += len(batch)
+        if not done:
+            schema = pq.read_schema(self.data.path)
+            yield self._of(pa.record_batch([pa.array([], schema.field(c).type) for c in COLUMNS], COLUMNS), 0)
+
+    def _of(self, batch: pa.RecordBatch, first: int) -> Tables:
+        return _rows(batch, self.labels, self.data.about["file"]) | {
+            "texts": texts(self.split, self.keys, first, first + len(batch))
+        }
+
+    def summaries(self) -> Tables:
+        """For what is expected of a chunked table as a whole: a small one of which the same is true.
+
+        tokens: each distinct tag once. sentences: one row, as long as they are on average. ids: the sentences whose id
+        others have too.
+        """
+        own = self.keys[self.split]
+        twice = own.of_one_id()
+        ids = {"document_id": own.document_id[twice], "sentence_id": own.sentence_id[twice], "place": own.places(twice)}
+        mean = own.tokens.mean() if len(own.tokens) else np.nan
+        return {
+            "tokens": pd.DataFrame({"tag": pd.Series(own.tags, dtype="str"), "place": ""}),
+            "sentences": pd.DataFrame({"sentence_tokens": [mean], "place": [""]}),
+            "ids": pd.DataFrame(ids),
+        }
+
+    def whole(self) -> Tables:
+        """All tables, each whole in memory."""
+        parts = list(self.chunks())
+        return {name: pd.concat([part[name] for part in parts], ignore_index=True) for name in CHUNKED} | self.small
+
+
 def build_tables(
-    splits: dict[str, Prepared], labels: list[str], profile: dict[str, Any] | None = None
-) -> dict[str, Tables]:
+    splits: dict[str, Prepared], labels: list[str], profile: dict[str, Any] | None = None, size: int = CHUNK
+) -> dict[str, SplitTables]:
     """The tables of every split but `annotations`.
 
     labels: the name of each tag id; an id outside of it becomes the tag `#id`. profile: of the source's first delivery.
+    size: sentences that are in memory at a time.
     """
-    tables = {split: _rows(data, labels) for split, data in splits.items()}
-    _mark_copies(tables)
+    keys = {
+        split: read_keys(data.batches(size), labels, data.about["file"], profile is not None)
+        for split, data in splits.items()
+    }
+    tables = {split: SplitTables(split, data, labels, keys, size) for split, data in splits.items()}
+    copies, reference = copy_places(keys), keys["train"].entities
     for split, own in tables.items():
-        own["texts"] = _texts(split, tables)
-    reference = _entities(tables["train"])
-    for split, own in tables.items():
-        del own["sentences"]["text"], own["documents"]["digest"]  # served their purpose; no words in what is reported
-        counts = _entities(own)
+        own.small["documents"]["copy_of"] = copies[split]
+        counts = keys[split].entities
         facts = (splits[split].parquet_sha256, sum(counts.values()), label_drift(counts, reference))
-        names = ["parquet_sha256", "entities", "label_drift"]
-        own["split"] = pd.DataFrame([facts], columns=names).assign(place=splits[split].about["parquet"])
-        if profile:
-            own["split"] = own["split"].assign(**_beside(profile, own, counts))
+        table = pd.DataFrame([facts], columns=["parquet_sha256", "entities", "label_drift"])
+        table = table.assign(place=splits[split].about["parquet"])
+        own.add("split", table.assign(**_beside(profile, keys[split])) if profile else table)
     return tables
 
 
-def _beside(profile: dict[str, Any], own: Tables, counts: dict[str, int]) -> dict[str, float]:
+def _beside(profile: dict[str, Any], own: Keys) -> dict[str, float]:
     """What a split is held against its source's profile by, columns of its table `split`."""
     usual = {name: about["entities"] for name, about in profile["types"].items()}
-    tokens, tags = own["tokens"]["token"].value_counts(), own["sentences"]["tags"]
-    letters = new = 0
-    for token, count in tokens.items():
-        scripts = scripts_of(str(token))
-        letters += count * len(scripts)
-        new += count * sum(script not in profile["scripts"] for script in scripts)
+    letters, tokens = sum(own.letters.values()), int(own.tokens.sum(dtype=np.int64))
+    new = sum(count for script, count in own.letters.items() if script not in profile["scripts"])
     return {
-        "drift_from_profile": label_drift(counts, usual),
-        "entities_a_100_tokens": 100 * sum(counts.values()) / max(1, len(own["tokens"])),
-        "sentences_without_entity": float((~tags.str.contains("B-", regex=False)).mean()) if len(tags) else 0.0,
+        "drift_from_profile": label_drift(own.entities, usual),
+        "entities_a_100_tokens": 100 * sum(own.entities.values()) / max(1, tokens),
+        "sentences_without_entity": own.without_entity / len(own.text) if len(own.text) else 0.0,
         "letters_of_new_scripts": new / letters if letters else 0.0,
     }
 
 
-def _rows(data: Prepared, labels: list[str]) -> Tables:
-    rows, file = data.rows.combine_chunks(), data.about["file"]
-    tokens, tags = rows["tokens"].combine_chunks(), rows["ner_tags"].combine_chunks()
-    names = _tag_names(tags, labels)
+def _rows(batch: pa.RecordBatch, labels: list[str], file: str) -> Tables:
+    """The tables `tokens` and `sentences` of some rows."""
+    tokens, tags = batch["tokens"], batch["ner_tags"]
+    names, line = tag_names(tags, labels), batch["line"].to_numpy(zero_copy_only=False)
     sentences = pd.DataFrame(
         {
-            "document_id": rows["document_id"].to_numpy(),
-            "sentence_id": rows["sentence_id"].to_numpy(),
-            "sentence_tokens": _lengths(tokens),
-            "sentence_tags": _lengths(tags),
-            "tags": _joined(pa.array(names), tags, " "),
-            "text": _joined(pc.fill_null(tokens.flatten(), ""), tokens, WORD_BREAK),
+            "document_id": batch["document_id"].to_numpy(zero_copy_only=False),
+            "sentence_id": batch["sentence_id"].to_numpy(zero_copy_only=False),
+            "sentence_tokens": lengths(tokens),
+            "sentence_tags": lengths(tags),
+            "tags": joined(pa.array(names, pa.string()), tags, " "),
         }
     )
-    line = rows["line"].to_numpy()
-    sentences["place"] = _places(file, line, sentences["document_id"], sentences["sentence_id"])
-    return {
-        "tokens": _tokens(tokens, tags, names, sentences, line, file),
-        "sentences": sentences,
-        "documents": _documents(sentences),
-    }
-
-
-def _lengths(lists: pa.ListArray) -> np.ndarray:
-    return pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-
-
-def _starts(lengths: np.ndarray) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(lengths)])
-
-
-def _tag_names(tags: pa.ListArray, labels: list[str]) -> np.ndarray:
-    ids = pc.fill_null(tags.flatten().cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
-    known = (ids >= 0) & (ids < len(labels))
-    names = np.array(labels, dtype=object)[np.where(known, ids, 0)]
-    names[~known] = [f"#{tag_id}" for tag_id in ids[~known]]
-    return names
-
-
-def _joined(values: pa.Array, lists: pa.ListArray, separator: str) -> pd.Series:
-    offsets = pa.array(_starts(_lengths(lists)), pa.int32())
-    return pc.binary_join(pa.ListArray.from_arrays(offsets, values.cast(pa.string())), separator).to_pandas()
-
-
-def _places(file: str, line: np.ndarray, documents: pd.Series, sentences: pd.Series, end: Any = "") -> pd.Series:
-    """`FILE, line N`, or where the line is not known (0) `FILE, document N, sentence N` and `end`."""
-    without = "document " + documents.astype(str) + ", sentence " + sentences.astype(str) + end
-    return f"{file}, " + pd.Series("line " + pd.Series(line).astype(str)).where(line > 0, without)
+    sentences["place"] = places(file, line, sentences["document_id"], sentences["sentence_id"])
+    return {"tokens": _tokens(tokens, tags, names, sentences, line, file), "sentences": sentences}
 
 
 def _tokens(
     tokens: pa.ListArray, tags: pa.ListArray, names: np.ndarray, sentences: pd.DataFrame, line: np.ndarray, file: str
 ) -> pd.DataFrame:
     """A row a token. A token without a tag has none; a tag without a token has no row: `sentences` counts both."""
-    lengths, starts = _lengths(tokens), _starts(_lengths(tokens))
-    sentence = np.repeat(np.arange(len(lengths)), lengths)
-    index = np.arange(starts[-1]) - starts[sentence]
-    tag_lengths = _lengths(tags)
-    tag_sentence = np.repeat(np.arange(len(tag_lengths)), tag_lengths)
-    tag_index = np.arange(len(names)) - _starts(tag_lengths)[tag_sentence]
-    fits = tag_index < lengths[tag_sentence]
-    tag = np.full(starts[-1], None, dtype=object)
-    tag[starts[tag_sentence[fits]] + tag_index[fits]] = names[fits]
+    sizes = lengths(tokens)
+    sentence = np.repeat(np.arange(len(sizes)), sizes)
+    index = np.arange(len(sentence)) - starts(sizes)[sentence]
+    fits, where = fitting(tokens, tags)
+    tag = np.full(len(sentence), None, dtype=object)
+    tag[where] = names[fits]
     token = pc.fill_null(tokens.flatten(), "").to_pandas().astype("str")
-    owner = sentences.iloc[sentence].reset_index(drop=True)
     token_line = np.where(line[sentence] > 0, line[sentence] + index, 0)
-    end = ", token " + pd.Series(index).astype(str)
-    place = _places(file, token_line, owner["document_id"], owner["sentence_id"], end)
+    owner = (sentences[name].to_numpy()[sentence] for name in ("document_id", "sentence_id"))
+    place = places(file, token_line, *owner, ", token " + pd.Series(index).astype(str))
     tag = pd.Series(tag, dtype="str")
     types = tag.where(tag.str.startswith("B-", na=False), None).str.removeprefix("B-")
     return pd.DataFrame({"token": token, "tag": tag, "token_chars": token.str.len(), "type": types, "place": place})
-
-
-def _documents(sentences: pd.DataFrame) -> pd.DataFrame:
-    run = (sentences["document_id"] != sentences["document_id"].shift()).cumsum()
-    groups = sentences.groupby(run, sort=False)
-    documents = groups[["document_id", "place"]].first().reset_index(drop=True)
-    digests = [hashlib.sha256(LINE_BREAK.join(text).encode()).hexdigest() for _, text in groups["text"]]
-    documents["digest"] = pd.Series(digests, dtype="str")
-    return documents
-
-
-def _mark_copies(tables: dict[str, Tables]) -> None:
-    """Give `documents` the column copy_of: the place where the same text stood first, in this split or one before."""
-    every = pd.concat([own["documents"][["digest", "place"]] for own in tables.values()], ignore_index=True)
-    first = every.groupby("digest")["place"].transform("first")
-    copy_of = first.where(every.duplicated("digest"), None)
-    done = 0
-    for own in tables.values():
-        count = len(own["documents"])
-        own["documents"]["copy_of"] = copy_of.iloc[done : done + count].to_numpy()  # by position
-        done += count
-
-
-def _texts(split: str, tables: dict[str, Tables]) -> pd.DataFrame:
-    distinct = {name: _distinct(own["sentences"]) for name, own in tables.items()}
-    texts = distinct[split]
-    return pd.DataFrame(
-        {"place": texts.to_numpy()}
-        | {
-            f"also_in_{name}": texts.index.to_series().map(found).to_numpy()
-            for name, found in distinct.items()
-            if name != split
-        }
-    )
-
-
-def _distinct(sentences: pd.DataFrame) -> pd.Series:
-    """The place of each text of COMPARED_TOKENS or more, indexed by the text; of repeated ones the first."""
-    long = sentences[sentences["sentence_tokens"] >= COMPARED_TOKENS].drop_duplicates("text")
-    return long.set_index("text")["place"]
-
-
-def _entities(tables: Tables) -> dict[str, int]:
-    """Entities of each type, one a B- tag."""
-    tag = tables["tokens"]["tag"]
-    counts = tag[tag.str.startswith("B-", na=False)].str.removeprefix("B-").value_counts()
-    return {str(name): int(count) for name, count in sorted(counts.items())}

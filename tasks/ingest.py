@@ -6,7 +6,9 @@ Writes  data/prepared/{train,validation,test}.parquet and manifest.json; unlabel
         problems.csv, everything that was not kept, of a corpus with a format, types, made splits or several sources
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pyarrow.parquet as pq
 from datasets import ClassLabel, Features, List, Value
 
 from ner.conll import Sentence
-from ner.corpus import SPLITS, content_fingerprint, entity_counts
+from ner.corpus import SPLITS, Fingerprint
 from ner.tags import label_names
 from tasks.account import account_of, told, write_problems
 from tasks.catalog import UNLABELLED, AnyCorpus, read_catalog
@@ -27,6 +29,7 @@ from tasks.reading import LoadedCorpus, load
 from tasks.sources import FetchedCorpus, scratch_beside
 
 PREPARED = Path("data/prepared")
+ROW_GROUP, PIECE = 1 << 17, 1 << 13  # sentences of a row group, and of what is made of Python lists at a time
 MOST_COLUMNS = 10  # entity types that have a column each in what is printed; of more it is the sum
 
 
@@ -53,16 +56,19 @@ def ingest_files(
     sentences without boundaries count as being in no order. Raises CorpusError for a file that cannot be read.
     """
     paths = {split: [given] if isinstance(given, Path) else list(given) for split, given in files.items()}
-    return write_corpus(load(FetchedCorpus(entry, paths, origin or source, revision), source), folder)
+    with scratch_beside(folder) as scratch:
+        corpus = load(FetchedCorpus(entry, paths, origin or source, revision), source, scratch=scratch)
+        return write_corpus(corpus, folder)
 
 
 def write_corpus(corpus: LoadedCorpus, folder: Path) -> dict[str, Any]:
     """Write a corpus that was read, whole or not at all; returns the manifest."""
-    entities = {split: entity_counts(row.tags for row in rows) for split, rows in corpus.rows.items()}
-    labels = label_names(entity_type for counts in entities.values() for entity_type in counts)
+    tags = {tag for rows in corpus.rows.values() for tag in rows.tag_names}
+    labels = label_names(tag[2:] for tag in tags if tag.startswith("B-"))
+    fingerprint = Fingerprint()
     manifest = {
         **corpus.about,
-        "fingerprint": content_fingerprint({s: ((r.tokens, r.tags) for r in rows) for s, rows in corpus.rows.items()}),
+        "fingerprint": "",
         "labels": labels,
         "entity_types": sorted({label[2:] for label in labels if label != "O"}),
         "expected": corpus.expected,
@@ -70,15 +76,18 @@ def write_corpus(corpus: LoadedCorpus, folder: Path) -> dict[str, Any]:
     }
     with replacing_folder(folder) as temporary:
         for split in SPLITS:
-            rows, origin = corpus.rows[split], corpus.origins[split]
-            written = _write(temporary, split, rows, labels)
-            about = {"file": origin.file, "source_sha256": origin.sha256, **_counts(rows), "entities": entities[split]}
+            fingerprint.begin(split)
+            counts = Counts(fingerprint)
+            written = _write(temporary, split, counts.over(corpus.rows[split]), labels)
+            origin = corpus.origins[split]
+            about = {"file": origin.file, "source_sha256": origin.sha256, **counts.told(), "entities": counts.types()}
             manifest["splits"][split] = about | written
+        manifest["fingerprint"] = fingerprint.hexdigest()
         if corpus.unlabelled is not None and corpus.unlabelled_origin is not None:
-            written = _write(temporary, UNLABELLED, corpus.unlabelled, labels)
+            counts = Counts()
+            written = _write(temporary, UNLABELLED, counts.over(corpus.unlabelled), labels)
             file, sha256 = corpus.unlabelled_origin
-            about = {"file": file, "source_sha256": sha256, **_counts(corpus.unlabelled)}
-            manifest[UNLABELLED] = about | written
+            manifest[UNLABELLED] = {"file": file, "source_sha256": sha256, **counts.told()} | written
         if corpus.extra or corpus.unlabelled is not None:
             manifest |= {**corpus.extra, "reading": {key: account_of(one) for key, one in corpus.reading.items()}}
             write_problems(temporary / PROBLEMS, corpus.reading)
@@ -86,35 +95,73 @@ def write_corpus(corpus: LoadedCorpus, folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _counts(rows: Sequence[Sentence]) -> dict[str, int]:
-    documents = len({row.document_id for row in rows})
-    return {"documents": documents, "sentences": len(rows), "tokens": sum(len(row.tokens) for row in rows)}
+class Counts:
+    """What the manifest says of a split, counted while it is written; the fingerprint is told of each sentence."""
+
+    def __init__(self, fingerprint: Fingerprint | None = None) -> None:
+        self.fingerprint = fingerprint
+        self.sentences = self.tokens = 0
+        self.documents: set[int] = set()
+        self.entities: Counter[str] = Counter()
+
+    def over(self, rows: Iterable[Sentence]) -> Iterator[Sentence]:
+        for row in rows:
+            self.sentences += 1
+            self.tokens += len(row.tokens)
+            self.documents.add(row.document_id)
+            self.entities.update(tag for tag in row.tags if tag.startswith("B-"))
+            if self.fingerprint:
+                self.fingerprint.add(row.tokens, row.tags)
+            yield row
+
+    def told(self) -> dict[str, int]:
+        return {"documents": len(self.documents), "sentences": self.sentences, "tokens": self.tokens}
+
+    def types(self) -> dict[str, int]:
+        return {tag[2:]: count for tag, count in sorted(self.entities.items())}
 
 
-def _write(folder: Path, name: str, rows: Sequence[Sentence], labels: list[str]) -> dict[str, str]:
-    path = folder / f"{name}.parquet"
-    pq.write_table(to_table(rows, labels), path, compression="zstd")
+def _write(folder: Path, name: str, rows: Iterable[Sentence], labels: list[str]) -> dict[str, str]:
+    """Parquet in row groups of ROW_GROUP sentences; less than one of them is in memory as Python lists."""
+    path, rows = folder / f"{name}.parquet", iter(rows)
+    with pq.ParquetWriter(path, schema_of(labels), compression="zstd") as writer:
+        first = 0
+        while (group := _table(rows, labels, first)).num_rows or not first:
+            writer.write_table(group, row_group_size=ROW_GROUP)
+            first += group.num_rows
     return {"parquet": path.name, "sha256": sha256_file(path)}
 
 
-def to_table(sentences: Sequence[Sentence], labels: list[str]) -> pa.Table:
-    """A row a sentence; the schema says the label names, so that `Dataset.from_parquet` gives a ClassLabel."""
-    features = Features(
+def _table(rows: Iterator[Sentence], labels: list[str], first: int) -> pa.Table:
+    """The next ROW_GROUP sentences, as a table without chunks."""
+    parts = []
+    while sum(part.num_rows for part in parts) < ROW_GROUP and (piece := list(islice(rows, PIECE))):
+        parts.append(to_table(piece, labels, first + len(parts) * PIECE))
+    return pa.concat_tables(parts).combine_chunks() if parts else schema_of(labels).empty_table()
+
+
+def to_table(sentences: Sequence[Sentence], labels: list[str], first: int = 0) -> pa.Table:
+    """A row a sentence, numbered from `first`."""
+    ids = {label: index for index, label in enumerate(labels)}
+    columns = {
+        "document_id": [row.document_id for row in sentences],
+        "sentence_id": list(range(first, first + len(sentences))),
+        "line": [row.line for row in sentences],
+        "tokens": [row.tokens for row in sentences],
+        "ner_tags": [[ids[tag] for tag in row.tags] for row in sentences],
+    }
+    return pa.Table.from_pydict(columns, schema=schema_of(labels))
+
+
+def schema_of(labels: list[str]) -> pa.Schema:
+    """It says the label names, so that `Dataset.from_parquet` gives a ClassLabel."""
+    return Features(
         document_id=Value("int32"),
         sentence_id=Value("int32"),
         line=Value("int32"),
         tokens=List(Value("string")),
         ner_tags=List(ClassLabel(names=labels)),
-    )
-    ids = {label: index for index, label in enumerate(labels)}
-    columns = {
-        "document_id": [row.document_id for row in sentences],
-        "sentence_id": list(range(len(sentences))),
-        "line": [row.line for row in sentences],
-        "tokens": [row.tokens for row in sentences],
-        "ner_tags": [[ids[tag] for tag in row.tags] for row in sentences],
-    }
-    return pa.Table.from_pydict(columns, schema=features.arrow_schema)
+    ).arrow_schema
 
 
 def summary(manifest: dict[str, Any]) -> str:

@@ -3,13 +3,16 @@
 corpus = load_source("both", read_catalog(), scratch)      # a join, or any other name that data.source takes
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ner.conll import Sentence
 from ner.corpus import SPLITS
 from tasks.about import Origin
 from tasks.catalog import Catalog, JoinCorpus, Part, resolve_corpus
-from tasks.reading import Group, LoadedCorpus, load
+from tasks.reading import LoadedCorpus, load
+from tasks.rows import DerivedRows, Rows
 from tasks.sources import fetch_corpus, sha256_of_digests
 
 ANY_LANGUAGE = "xx"  # spaCy's name for text in several languages
@@ -19,7 +22,7 @@ def load_source(source: str, names: Catalog, scratch: Path) -> LoadedCorpus:
     """Fetch and read what data.source names. Raises what fetch_corpus and load raise."""
     entry = resolve_corpus(source, names)
     if not isinstance(entry, JoinCorpus):
-        return load(fetch_corpus(source, names, scratch), source)
+        return load(fetch_corpus(source, names, scratch), source, scratch=scratch)
     parts = [_load_part(source, part, names, scratch / str(number)) for number, part in enumerate(entry.corpora)]
     return join(source, entry, parts)
 
@@ -27,7 +30,7 @@ def load_source(source: str, names: Catalog, scratch: Path) -> LoadedCorpus:
 def _load_part(source: str, part: Part, names: Catalog, scratch: Path) -> LoadedCorpus:
     resolve_corpus(part.corpus, names, f"catalog.yaml, corpora.{source}")
     scratch.mkdir(parents=True)
-    return load(fetch_corpus(part.corpus, names, scratch), part.corpus, part)
+    return load(fetch_corpus(part.corpus, names, scratch), part.corpus, part, scratch)
 
 
 def join(source: str, entry: JoinCorpus, parts: list[LoadedCorpus]) -> LoadedCorpus:
@@ -40,19 +43,23 @@ def join(source: str, entry: JoinCorpus, parts: list[LoadedCorpus]) -> LoadedCor
         expected=_expected(parts),
         reading={f"{part.about['source']}/{key}": one for part in parts for key, one in part.reading.items()},
         extra={"corpora": [_told(part) for part in parts]},
-        unlabelled=_after_one_another([part.unlabelled or [] for part in unlabelled]) if unlabelled else None,
+        unlabelled=_after_one_another([p.unlabelled for p in unlabelled if p.unlabelled is not None])
+        if unlabelled
+        else None,
         unlabelled_origin=_origin([p.unlabelled_origin for p in unlabelled if p.unlabelled_origin])
         if unlabelled
         else None,
     )
 
 
-def _after_one_another(groups: list[Group]) -> Group:
-    joined: Group = []
-    for group in groups:
-        first = joined[-1].document_id + 1 if joined else 0
-        joined += [row._replace(document_id=row.document_id + first) for row in group]
-    return joined
+def _after_one_another(groups: list[Rows]) -> Rows:
+    def joined() -> Iterator[Sentence]:
+        first = 0
+        for group in groups:
+            yield from (row._replace(document_id=row.document_id + first) for row in group)
+            first += group.documents
+
+    return DerivedRows(joined, groups, sum(group.documents for group in groups))
 
 
 def _origin(origins: list[Origin]) -> Origin:

@@ -1,7 +1,7 @@
 """Read a corpus that comes as parquet, the way the hub keeps it: a row a sentence, a list of tokens, a list of tags."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,19 @@ from ner.errors import CorpusError, TagError
 from ner.readers.records import names_in
 from ner.tags import first_orphan
 
+BATCH = 10_000  # rows in memory at a time
+
 
 def read_parquet(
     paths: Sequence[Path], tokens_column: str = "tokens", tags_column: str = "ner_tags", labels: list[str] | None = None
-) -> list[Sentence]:
-    """The sentences of one split, in the order of the files; document_id and line are 0: parquet has neither.
+) -> Iterator[Sentence]:
+    """Yield the sentences of one split, in the order of the files; document_id and line are 0: parquet has neither.
 
     labels: what the ids in the tag column stand for, where the file does not say it itself. Raises CorpusError for a
     file that cannot be read or lacks a column, TagError for tags that are not IOB2; both name the file and the row.
     """
-    return [sentence for path in paths for sentence in _read_file(path, tokens_column, tags_column, labels)]
+    for path in paths:
+        yield from _read_file(path, tokens_column, tags_column, labels)
 
 
 def is_strict(path: Path) -> bool:
@@ -42,30 +45,33 @@ def _holds_ids(type_: pa.DataType) -> bool:
     return is_list and pa.types.is_integer(type_.value_type)
 
 
-def _read_file(path: Path, tokens_column: str, tags_column: str, labels: list[str] | None) -> list[Sentence]:
+def _read_file(path: Path, tokens_column: str, tags_column: str, labels: list[str] | None) -> Iterator[Sentence]:
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            for column in (tokens_column, tags_column):
+                if column not in schema.names:
+                    raise CorpusError(
+                        f"{path.name} has no column {column!r}, it has {', '.join(schema.names)}: name the columns of "
+                        "tokens and tags in an entry of catalog.yaml (tokens_column, tags_column)."
+                    )
+            names, row = _label_names(schema, tags_column, labels, path.name), 0
+            for batch in file.iter_batches(BATCH, columns=[tokens_column, tags_column]):
+                for tokens, tags in zip(batch[tokens_column].to_pylist(), batch[tags_column].to_pylist(), strict=True):
+                    row += 1
+                    yield _sentence(tokens, tags, names, f"{path.name}, row {row}")
     except (pa.ArrowInvalid, OSError) as error:
         raise CorpusError(f"{path.name} is no readable parquet file ({str(error).splitlines()[0]}).") from None
-    for column in (tokens_column, tags_column):
-        if column not in table.column_names:
-            raise CorpusError(
-                f"{path.name} has no column {column!r}, it has {', '.join(table.column_names)}: name the columns of "
-                "tokens and tags in an entry of catalog.yaml (tokens_column, tags_column)."
-            )
-    names = _label_names(table, tags_column, labels, path.name)
-    rows = zip(table[tokens_column].to_pylist(), table[tags_column].to_pylist(), strict=True)
-    return [_sentence(tokens, tags, names, f"{path.name}, row {row}") for row, (tokens, tags) in enumerate(rows, 1)]
 
 
-def _label_names(table: pa.Table, column: str, labels: list[str] | None, where: str) -> list[str] | None:
+def _label_names(schema: pa.Schema, column: str, labels: list[str] | None, where: str) -> list[str] | None:
     """What the ids stand for; None where the column holds the tags themselves."""
-    type_ = table.schema.field(column).type
+    type_ = schema.field(column).type
     if not pa.types.is_list(type_) and not pa.types.is_large_list(type_):
         raise CorpusError(f"{where}: the column {column!r} holds no lists but {type_}.")
     if pa.types.is_string(type_.value_type) or pa.types.is_large_string(type_.value_type):
         return None
-    own = _own_names(table.schema, column)
+    own = _own_names(schema, column)
     if own and labels and own != labels:
         raise CorpusError(f"{where} says that its labels are {own}, the entry in catalog.yaml says {labels}.")
     if not own and not labels:

@@ -1,7 +1,8 @@
 """Progress of long work in lines, a few a minute: readable on a terminal, in a file and in Prefect's log alike."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 EVERY_S = 5.0
 MB = 1_000_000
@@ -21,3 +22,13 @@ def printing(what: str, every_s: float = EVERY_S) -> Callable[[int, int], None]:
         print(f"{what}: {done / total:.0%} of {total / MB:,.0f} MB, about {left:,.0f} s left", flush=True)
 
     return advance
+
+
+def told_every(parts: Iterable[Any], what: str, total: int, every_s: float = EVERY_S) -> Iterator[Any]:
+    """The parts, saying every `every_s` seconds how many of them are done."""
+    said = time.monotonic()
+    for number, part in enumerate(parts):
+        if time.monotonic() - said >= every_s:
+            said = time.monotonic()
+            print(f"{what}: part {number + 1} of {total}", flush=True)
+        yield part

@@ -3,14 +3,13 @@
     corpus = load(fetch_corpus(source, catalogue, scratch), source)      # corpus.rows["train"], corpus.reading
 
 Files without a `format` are held to every rule (ner.conll, tasks.parquet_corpus); those with one are read by
-ner.readers, where in = kept + listed. Then come the catalogue's `types`, and the splits that are missing.
+ner.readers, where in = kept + listed. Then come the catalogue's `types`, and the splits that are missing. Sentences are
+on the disk (tasks/rows.py): in memory are the names of documents, what is listed, and a chunk of sentences.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +18,20 @@ from ner.corpus import SPLITS
 from ner.errors import CorpusError
 from ner.readers import Document, Format, Problem, Report, read
 from ner.readers.lines import Progress
-from ner.tags import Span, tags_to_spans
+from ner.tags import Span
 from tasks.about import Origin, about, check_expected, expected_of, file_names, origin_of
 from tasks.catalog import ALL, UNLABELLED, AnyCorpus, Corpus, HubCorpus, Shares, Typed
 from tasks.entity_types import LEFT_OUT, check_types, map_types
 from tasks.parquet_corpus import read_parquet
 from tasks.progress import printing
+from tasks.rows import DerivedRows, Rows, StoredRows
 from tasks.sources import FetchedCorpus
 from tasks.splits import make_splits
-
-Group = list[Sentence]
 
 
 @dataclass
 class LoadedCorpus:
-    """A corpus in memory, before it is written.
+    """A corpus before it is written.
 
     about: what the manifest says of it first. rows: the sentences of each of SPLITS, document_id from 0 in each.
     reading: the account of each split as it was read. extra: the keys of the manifest that only a corpus with a format,
@@ -41,12 +39,12 @@ class LoadedCorpus:
     """
 
     about: dict[str, Any]
-    rows: dict[str, Group]
+    rows: dict[str, Rows]
     origins: dict[str, Origin]
     expected: dict[str, dict[str, int]] | None
     reading: dict[str, Report]
     extra: dict[str, Any]
-    unlabelled: Group | None = None
+    unlabelled: Rows | None = None
     unlabelled_origin: Origin | None = None
 
 
@@ -54,27 +52,29 @@ class LoadedCorpus:
 class _Read:
     """One split as it was read."""
 
-    rows: Group
+    rows: StoredRows
     report: Report
     names: dict[int, tuple[str, str]] = field(default_factory=dict)  # file and name of each document, by its number
 
 
-def load(fetched: FetchedCorpus, source: str, typed: Typed | None = None) -> LoadedCorpus:
+def load(fetched: FetchedCorpus, source: str, typed: Typed | None = None, scratch: Path | None = None) -> LoadedCorpus:
     """Read every file, rename types, make the missing splits.
 
-    typed: the types that a join asks for, after those of the entry itself. Raises CorpusError or TagError for what
+    typed: the types that a join asks for, after those of the entry itself. scratch: the folder on whose disk sentences
+    are kept; None: where the system has its temporary files. Raises CorpusError or TagError for what
     cannot be read or divided, CatalogError for types that there are not.
     """
-    found = {key: _read(fetched, key, paths) for key, paths in fetched.files.items()}
+    found = {key: _read(fetched, key, paths, scratch) for key, paths in fetched.files.items()}
     told = about(fetched, source, _has_documents(fetched))
     labelled = {key: one for key, one in found.items() if key != UNLABELLED}
     extra = _format_told(fetched) | _map_all(labelled, [fetched.entry, typed], source)
-    rows, expected = {key: one.rows for key, one in labelled.items()}, expected_of(fetched.entry)
+    rows: dict[str, Rows] = {key: one.rows for key, one in labelled.items()}
+    expected = expected_of(fetched.entry)
     if set(rows) != set(SPLITS):
         check_expected(expected, {key: one.report for key, one in labelled.items()})
         expected = {key: counts for key, counts in (expected or {}).items() if key in SPLITS[1:]} or None
         shares = getattr(fetched.entry, "split", None) or Shares()
-        rows, extra["split"] = make_splits(rows, shares, told["document_boundaries"])
+        rows, extra["split"] = make_splits(rows, shares, told["document_boundaries"], scratch)
         told["in_order"] = told["in_order"] and told["document_boundaries"]
     boundaries, in_order = told["document_boundaries"], told["in_order"]
     whole = fetched.files.get(ALL) or fetched.files.get("train") or []
@@ -101,43 +101,47 @@ def _format_told(fetched: FetchedCorpus) -> dict[str, Any]:
 # ---- files to rows
 
 
-def _read(fetched: FetchedCorpus, key: str, paths: list[Path]) -> _Read:
+def _read(fetched: FetchedCorpus, key: str, paths: list[Path], scratch: Path | None) -> _Read:
     form = fetched.unlabelled if key == UNLABELLED else fetched.format
-    found = _strictly(paths, fetched.entry) if form is None else _by_readers(paths, _language(form, fetched.entry), key)
+    found = _Read(StoredRows(scratch), Report())
+    if form is None:
+        _strictly(found, paths, fetched.entry)
+    else:
+        _by_readers(found, paths, _language(form, fetched.entry), key)
     if not found.rows:
         raise CorpusError(f"{file_names(paths)} holds no sentence.")
     return found
 
 
-def _strictly(paths: list[Path], entry: AnyCorpus | None) -> _Read:
+def _strictly(found: _Read, paths: list[Path], entry: AnyCorpus | None) -> None:
     if all(path.suffix == ".parquet" for path in paths):
         columns = (entry.tokens_column, entry.tags_column, entry.labels) if isinstance(entry, HubCorpus) else ()
-        rows = read_parquet(paths, *columns)
+        sentences = read_parquet(paths, *columns)
     else:
-        rows = list(_numbered(list(parse_conll(path.read_bytes(), path.name)) for path in paths))
-    found = _Read(rows, Report(sentences=len(rows)))
-    for number, group in groupby(rows, key=lambda row: row.document_id):
-        found.report.documents_in += 1
-        found.names[number] = (file_names(paths), str(number + 1))
-        for row in group:
-            found.report.entities_in += len(spans := tags_to_spans(row.tags))
-            found.report.tokens += len(row.tokens)
-            found.report.types.update(span.type for span in spans)
-    found.report.documents, found.report.entities = found.report.documents_in, found.report.entities_in
-    return found
+        sentences = _conll(paths)
+    report, files = found.report, file_names(paths)
+    for row in sentences:
+        if not found.names or row.document_id != found.rows.documents - 1:
+            found.names[row.document_id] = (files, str(row.document_id + 1))
+        found.rows.add(row)
+        report.tokens += len(row.tokens)
+        report.types.update(tag[2:] for tag in row.tags if tag.startswith("B-"))  # the tags are valid IOB2
+    report.sentences, report.documents_in, report.documents = len(found.rows), len(found.names), len(found.names)
+    report.entities_in = report.entities = report.types.total()
 
 
-def _numbered(files: Iterable[Group]) -> Iterator[Sentence]:
-    """Documents counted through all files."""
+def _conll(paths: list[Path]) -> Iterator[Sentence]:
+    """The sentences of all files, documents counted through them."""
     first = 0
-    for rows in files:
-        yield from (row._replace(document_id=row.document_id + first) for row in rows)
-        first += rows[-1].document_id + 1 if rows else 0
+    for path in paths:
+        row = None
+        with path.open("rb") as stream:
+            for row in parse_conll(stream, path.name):
+                yield row._replace(document_id=row.document_id + first) if first else row
+        first += row.document_id + 1 if row else 0
 
 
-def _by_readers(paths: list[Path], form: Format, key: str) -> _Read:
-    found = _Read([], Report())
-    words: dict[str, str] = {}  # one object for every token that is the same: a large corpus is mostly repetition
+def _by_readers(found: _Read, paths: list[Path], form: Format, key: str) -> None:
     number = 0
     for path, progress in _with_progress(paths, key):
         for document in read(path, form, found.report, progress):
@@ -147,10 +151,8 @@ def _by_readers(paths: list[Path], form: Format, key: str) -> _Read:
                 continue
             found.names[number] = (path.name, document.name)
             for row in rows:
-                tokens, tags = ([words.setdefault(one, one) for one in part] for part in (row.tokens, row.tags))
-                found.rows.append(Sentence(number, tokens, tags, row.line))
+                found.rows.add(row._replace(document_id=number))
             number += 1
-    return found
 
 
 def _with_progress(paths: list[Path], key: str) -> Iterator[tuple[Path, Progress]]:
@@ -162,7 +164,7 @@ def _with_progress(paths: list[Path], key: str) -> Iterator[tuple[Path, Progress
         before += path.stat().st_size
 
 
-def _usable(document: Document, key: str, path: Path) -> Group:
+def _usable(document: Document, key: str, path: Path) -> list[Sentence]:
     if key == UNLABELLED:
         return [row._replace(tags=["O"] * len(row.tokens)) for row in document.sentences]
     if not document.labelled:
@@ -186,7 +188,10 @@ def _has_documents(fetched: FetchedCorpus) -> bool:
 
 
 def _marks_documents(path: Path) -> bool:
-    return path.suffix != ".parquet" and bool(re.search(rb"^" + DOCSTART.encode(), path.read_bytes(), re.M))
+    if path.suffix == ".parquet":
+        return False
+    with path.open("rb") as stream:
+        return any(line.startswith(DOCSTART.encode()) for line in stream)
 
 
 # ---- types
@@ -212,25 +217,33 @@ def _map_types(found: _Read, types: dict[str, str | None], other_types: str) -> 
         found.report.listed.append(Problem("entity", file, place, name, text, span.type, LEFT_OUT))
         found.report.entities -= 1
 
-    found.rows = [map_types(row, types, other_types, left_out) for row in found.rows]
-    kept = Counter(span.type for row in found.rows for span in tags_to_spans(row.tags))
-    found.report.types = kept
+    kept: Counter[str] = Counter()
+    rows = StoredRows(found.rows.folder)
+    for row in found.rows:
+        mapped = map_types(row, types, other_types, left_out)
+        kept.update(tag[2:] for tag in mapped.tags if tag.startswith("B-"))
+        rows.add(mapped)
+    found.rows, found.report.types = rows, kept
 
 
 # ---- accounts
 
 
-def _with_documents(rows: Group, boundaries: bool, in_order: bool) -> Group:
+def _with_documents(rows: Rows, boundaries: bool, in_order: bool) -> Rows:
     """document_id as the file has it; without boundaries one document in all, or each sentence its own."""
     if boundaries:
         return rows
-    return [row._replace(document_id=0 if in_order else index) for index, row in enumerate(rows)]
+
+    def numbered() -> Iterator[Sentence]:
+        return (row._replace(document_id=0 if in_order else index) for index, row in enumerate(rows))
+
+    return DerivedRows(numbered, [rows], 1 if in_order else len(rows))
 
 
 def _balanced(found: _Read, key: str) -> Report:
     """Its account. Raises CorpusError where it does not come out even, which is a mistake in this program."""
     report = found.report
-    kept = sum(tag.startswith("B-") for row in found.rows for tag in row.tags)
+    kept = found.rows.entities
     if not report.is_balanced() or kept != report.entities:
         raise CorpusError(
             f"{key}: {report.entities_in:,} entities came in, {kept:,} are kept and "

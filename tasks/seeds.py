@@ -12,8 +12,11 @@ goes on with the seed that it was at: what a seed has reached lies in checkpoint
 import gc
 import hashlib
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from ner.errors import ParamsError
 from ner.params import Params
@@ -27,7 +30,6 @@ PREPARED, VALIDATED, BASE = Path("data/prepared"), Path("data/validated.json"), 
 CHECKPOINTS, REPORTS = Path("checkpoints/seeds"), Path("reports")
 SCORES = (*MEASURES, "accuracy", "f1_strict")
 ROOT = Path(__file__).resolve().parent.parent
-CODE = ("ner/encoding.py", "tasks/train.py")  # what shapes the weights
 
 
 def compare_seeds(params: Params, prepared: Path, base: Path, checkpoints: Path, reports: Path) -> dict[str, Any]:
@@ -92,8 +94,16 @@ def seed_folder(params: Params, prepared: Path, base: Path, checkpoints: Path) -
     from tasks.prepared import read_manifest
     from tasks.train import checkpoint_key
 
-    code = hashlib.sha256("".join(sha256_file(ROOT / name) for name in CODE).encode()).hexdigest()[:8]
-    return checkpoints / f"{checkpoint_key(params, read_manifest(prepared)['fingerprint'], base)}-{code}"
+    return checkpoints / f"{checkpoint_key(params, read_manifest(prepared)['fingerprint'], base)}-{training_code()[:8]}"
+
+
+@cache
+def training_code() -> str:
+    """Hex sha256 of the modules that shape the weights: those that dvc.yaml names as dependencies of stage `train`."""
+    deps = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["train"]["deps"]
+    return hashlib.sha256(
+        "".join(sha256_file(ROOT / name) for name in deps if name.endswith(".py")).encode()
+    ).hexdigest()
 
 
 def seed_result(params: Params, prepared: Path, base: Path, folder: Path, title: str) -> dict[str, Any]:
@@ -133,6 +143,7 @@ def train_seed(params: Params, prepared: Path, base: Path, folder: Path, title: 
 
 def score_model(params: Params, prepared: Path, model: Path) -> dict[str, dict[str, Any]]:
     """Scores of validation and test, predicted as `predict` does in the context that the model was trained in."""
+    from ner.decoding import best_tags
     from ner.scoring import score
     from tasks.predict import Bar, load_tagger
     from tasks.prepared import read_split, to_tags
@@ -142,8 +153,8 @@ def score_model(params: Params, prepared: Path, model: Path) -> dict[str, dict[s
     for name in SPLITS:
         split = read_split(prepared, name)
         documents = split.document_ids if params.encoding.context == "document" else None
-        probabilities = tagger.predict(split.tokens, documents, Bar(name))
-        predicted = to_tags([rows.argmax(-1) for rows in probabilities], tagger.labels)
+        logits = tagger.logits(split.tokens, documents, Bar(name))
+        predicted = to_tags([best_tags(rows, tagger.labels) for rows in logits], tagger.labels)
         scores[name] = score(to_tags(split.tag_ids, tagger.labels), predicted)
     return scores
 

@@ -4,27 +4,33 @@
 
 Documents that are equal, or share a sentence that is no chance, stay on one side: no leakage. How the types are kept in
 proportion follows the iterative stratification of Sechidis, Tsoumakas and Vlahavas, "On the Stratification of
-Multi-Label Data" (ECML PKDD 2011), with groups of documents for examples and counts of entities for labels.
+Multi-Label Data" (ECML PKDD 2011), with groups of documents for examples and counts of entities for labels. Of each
+document there are in memory a hash a sentence and its counts, not its text.
 """
 
 import random
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ner.conll import Sentence
 from ner.corpus import COMPARED_TOKENS
 from ner.errors import CorpusError
 from ner.tags import split_tag
 from tasks.catalog import ALL, Shares
+from tasks.rows import Rows, StoredRows
 
 TRAIN = "train"
 SPREADS = (None, 100, 50, 25, 10, 5, 2)  # documents that a sentence may stand in and still tie them together
 DOCUMENT = ""  # beside the entity types: every document counts as one
 
 Document = Sequence[Sentence]
-Rows = dict[str, list[Sentence]]  # of each split
+Counts = tuple[tuple[str, int], ...]  # entities by type, and the documents themselves
 
 
 class Division(NamedTuple):
@@ -34,42 +40,92 @@ class Division(NamedTuple):
     cut_ties: int
 
 
-def divide(documents: Sequence[Document], shares: dict[str, float], seed: int) -> Division:
+class Facts:
+    """What a division goes by: of each document its counts, the hash of its text, and one of each longer sentence.
+
+    By hash, whose rare collisions keep together what need not be.
+    """
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        texts, sentences, owners = array("q"), array("q"), array("q")
+        self.counts: list[Counts] = []
+        alike: dict[Counts, Counts] = {}  # most documents have the counts of many others
+        for index, document in enumerate(documents):
+            texts.append(hash(tuple(tuple(row.tokens) for row in document)))
+            own = {hash(tuple(row.tokens)) for row in document if len(row.tokens) >= COMPARED_TOKENS}
+            sentences.extend(own)
+            owners.extend([index] * len(own))
+            counts = tuple(_counts(document).items())
+            self.counts.append(alike.setdefault(counts, counts))
+        order = np.lexsort((np.frombuffer(owners, np.int64), np.frombuffer(sentences, np.int64)))
+        self._sentences = np.frombuffer(sentences, np.int64)[order]
+        self._owners = np.frombuffer(owners, np.int64)[order]
+        self._order = np.argsort(np.frombuffer(texts, np.int64), kind="stable")
+        self._texts = np.frombuffer(texts, np.int64)[self._order]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def of_sentences(self) -> Iterator[list[int]]:
+        """The documents of each sentence that stands in several."""
+        return _together(self._sentences, self._owners)
+
+    def of_equal_texts(self) -> Iterator[list[int]]:
+        return _together(self._texts, self._order)
+
+
+def _together(keys: np.ndarray, members: np.ndarray) -> Iterator[list[int]]:
+    """The members of each key that two or more have. keys: sorted."""
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]])) if len(keys) else np.zeros(1, int)
+    several = np.flatnonzero(np.diff(starts) > 1)
+    for first, last in zip(starts[several].tolist(), starts[several + 1].tolist(), strict=True):
+        yield members[first:last].tolist()
+
+
+def divide(documents: Iterable[Document], shares: dict[str, float], seed: int) -> Division:
     """Which split each document goes into. shares: of all documents, of each split but training.
 
     The same documents and the same seed give the same division. Raises CorpusError where there are too few documents
     that have nothing in common.
     """
+    facts = Facts(documents)
     for spread in SPREADS:
-        groups, cut_ties = _groups(documents, spread)
-        if _are_enough(groups, shares, len(documents)):
-            return Division(_assign(documents, groups, {TRAIN: 1 - sum(shares.values()), **shares}, seed), cut_ties)
+        groups, cut_ties = _groups(facts, spread)
+        if _are_enough(groups, shares, len(facts)):
+            return Division(_assign(facts, groups, {TRAIN: 1 - sum(shares.values()), **shares}, seed), cut_ties)
     raise CorpusError(
-        f"{len(documents):,} documents cannot be divided into training, {' and '.join(shares)}: too few of them have "
+        f"{len(facts):,} documents cannot be divided into training, {' and '.join(shares)}: too few of them have "
         "no sentence in common with others. Bring more, or name the files of each split in catalog.yaml."
     )
 
 
-def make_splits(rows: Rows, shares: Shares, boundaries: bool) -> tuple[Rows, dict[str, Any]]:
+def make_splits(
+    rows: dict[str, Rows], shares: Shares, boundaries: bool, scratch: Path | None = None
+) -> tuple[dict[str, Rows], dict[str, Any]]:
     """Training, validation and test, those that are missing taken out of `all` or `train`; and what was done.
 
-    boundaries: whether document_id says what belongs together; else each sentence is divided by itself.
+    boundaries: whether document_id says what belongs together; else each sentence is divided by itself. scratch: the
+    folder on whose disk the sentences are kept.
     """
     made = [split for split in ("validation", "test") if split not in rows]
     whole = rows.pop(ALL, None) or rows.pop(TRAIN)
-    documents = (
-        [list(g) for _, g in groupby(whole, key=lambda row: row.document_id)] if boundaries else [[r] for r in whole]
-    )
-    division = divide(documents, {split: getattr(shares, split) for split in made}, shares.seed)
-    found: Rows = {split: [] for split in (TRAIN, *made)}
+    division = divide(_documents(whole, boundaries), {split: getattr(shares, split) for split in made}, shares.seed)
+    found = {split: StoredRows(scratch) for split in (TRAIN, *made)}
     counts = dict.fromkeys(found, 0)
-    for document, split in zip(documents, division.split, strict=True):
-        found[split] += [row._replace(document_id=counts[split]) for row in document]
+    for document, split in zip(_documents(whole, boundaries), division.split, strict=True):
+        for row in document:
+            found[split].add(row._replace(document_id=counts[split]))
         counts[split] += 1
     told: dict[str, Any] = {**shares.model_dump(), "made": made, "by": "document" if boundaries else "sentence"}
     if division.cut_ties:
         told["sentences_in_many_documents"] = division.cut_ties
     return {**rows, **found}, told
+
+
+def _documents(rows: Rows, boundaries: bool) -> Iterator[Document]:
+    if not boundaries:
+        return ([row] for row in rows)
+    return (list(group) for _, group in groupby(rows, key=lambda row: row.document_id))
 
 
 def _are_enough(groups: Sequence[Sequence[int]], shares: dict[str, float], count: int) -> bool:
@@ -78,35 +134,23 @@ def _are_enough(groups: Sequence[Sequence[int]], shares: dict[str, float], count
     return len(groups) > len(shares) and beside >= sum(shares.values()) * count * 0.9
 
 
-def _groups(documents: Sequence[Document], spread: int | None) -> tuple[list[list[int]], int]:
+def _groups(facts: Facts, spread: int | None) -> tuple[list[list[int]], int]:
     """Documents that have to stay together, in the order of the first of each; and how many sentences tie none."""
-    where: dict[int, list[int]] = defaultdict(list)  # by hash: a pair of unequal texts that it joins does no harm
-    for index, document in enumerate(documents):
-        own = {hash(tuple(row.tokens)) for row in document if len(row.tokens) >= COMPARED_TOKENS}
-        for digest in own:
-            where[digest].append(index)
-    together = _Union(len(documents))
+    together = _Union(len(facts))
     cut_ties = 0
-    for places in where.values():
+    for places in facts.of_sentences():
         if spread is not None and len(places) > spread:
             cut_ties += 1
             continue
         for other in places[1:]:
             together.join(places[0], other)
-    for equal in _equal(documents).values():
+    for equal in facts.of_equal_texts():
         for other in equal[1:]:
             together.join(equal[0], other)
     groups: dict[int, list[int]] = defaultdict(list)
-    for index in range(len(documents)):
+    for index in range(len(facts)):
         groups[together.root(index)].append(index)
     return list(groups.values()), cut_ties
-
-
-def _equal(documents: Sequence[Document]) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = defaultdict(list)
-    for index, document in enumerate(documents):
-        found[hash(tuple(tuple(row.tokens) for row in document))].append(index)
-    return found
 
 
 class _Union:
@@ -126,24 +170,25 @@ class _Union:
         self.above[second] = first
 
 
-def _assign(documents: Sequence[Document], groups: list[list[int]], shares: dict[str, float], seed: int) -> list[str]:
+def _assign(facts: Facts, groups: list[list[int]], shares: dict[str, float], seed: int) -> list[str]:
     """The groups with most of anything first, each to the split that lacks most, by share, of what the group has."""
-    counts = [_counts(documents[index] for index in group) for group in groups]
-    totals = sum(counts, Counter())
+    counts = [_sum(facts.counts[index] for index in group) for group in groups]
+    totals = dict(_sum(facts.counts))
     lacking = {split: dict.fromkeys(totals, 1.0) for split in shares}  # of what it is to get, by kind
-    weights = [{kind: count / totals[kind] for kind, count in own.items()} for own in counts]
+    weights = {own: {kind: count / totals[kind] for kind, count in own} for own in set(counts)}
+    heaviest = {own: -max(weight.values()) for own, weight in weights.items()}
     order = list(range(len(groups)))
     random.Random(seed).shuffle(order)
     chosen = {}
-    for group in sorted(order, key=lambda g: -max(weights[g].values())):
-        own = weights[group]
+    for group in sorted(order, key=lambda g: heaviest[counts[g]]):
+        own = weights[counts[group]]
         split = max(shares, key=lambda s: sum(weight * lacking[s][kind] for kind, weight in own.items()))
         chosen[group] = split
         for kind, weight in own.items():
             lacking[split][kind] -= weight / shares[split]
     _leave_none_empty(groups, chosen, shares)
     split_of = {index: chosen[number] for number, group in enumerate(groups) for index in group}
-    return [split_of[index] for index in range(len(documents))]
+    return [split_of[index] for index in range(len(facts))]
 
 
 def _leave_none_empty(groups: list[list[int]], chosen: dict[int, str], shares: dict[str, float]) -> None:
@@ -156,11 +201,17 @@ def _leave_none_empty(groups: list[list[int]], chosen: dict[int, str], shares: d
         chosen[smallest] = split
 
 
-def _counts(documents: Iterable[Document]) -> Counter[str]:
-    """Entities by type, and the documents themselves."""
-    found: Counter[str] = Counter()
-    for document in documents:
-        found[DOCUMENT] += 1
-        for row in document:
-            found.update(kind for prefix, kind in map(split_tag, row.tags) if prefix == "B")
+def _sum(counts: Iterable[Counts]) -> Counts:
+    found: dict[str, int] = {}
+    for own in counts:
+        for kind, count in own:
+            found[kind] = found.get(kind, 0) + count
+    return tuple(found.items())
+
+
+def _counts(document: Document) -> Counter[str]:
+    """Entities by type, and the document itself."""
+    found = Counter([DOCUMENT])
+    for row in document:
+        found.update(kind for prefix, kind in map(split_tag, row.tags) if prefix == "B")
     return found

@@ -9,7 +9,6 @@ Each trial is a run in MLflow, child of the run `sweep`. Test is never looked at
 """
 
 import argparse
-import hashlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -22,9 +21,9 @@ from filelock import FileLock, Timeout
 from tasks.cli import run_stage  # isort: skip  first: it switches telemetry off
 from ner.errors import BusyError, NerError, ParamsError
 from ner.params import Params, check_params
-from tasks.io import PARAMS, read_json, read_params, sha256_file, sha256_folder, write_json
+from tasks.io import PARAMS, read_json, read_params, sha256_folder, write_json
 from tasks.prepared import read_manifest
-from tasks.seeds import CODE, ROOT, prepare_libraries
+from tasks.seeds import prepare_libraries, training_code
 from tasks.sweep_report import applied, diff, sweep_report
 
 PREPARED, BASE = Path("data/prepared"), Path("models/base")
@@ -48,12 +47,12 @@ def sweep(params: Params, prepared: Path, base: Path, folder: Path, report: Path
     with only_sweep(folder):
         part = part_of(prepared, folder / "part", params.sweep)
         manifest = read_manifest(part)
-        code = hashlib.sha256("".join(sha256_file(ROOT / name) for name in CODE).encode()).hexdigest()
-        key = study_key(params, manifest["fingerprint"], sha256_folder(base), code)
+        key = study_key(params, manifest["fingerprint"], sha256_folder(base), training_code())
         study = open_study(folder, key, params)
         if done := len(ended(study)):
             say(f"going on with a sweep of which {done} of {params.sweep.trials} trials have ended")
-        parent = open_parent(study.user_attrs.get("mlflow_run_id"), params, {"ner.study": key})
+        known, shown_there = study.user_attrs.get("mlflow_run_id"), {"sweep": params.sweep.model_dump()}
+        parent = open_parent(known, params.registry.experiment, "sweep", shown_there, {"ner.study": key})
         study.set_user_attr("mlflow_run_id", parent.run_id)
         run_trials(study, params, Place(part, base, folder / key, parent.run_id))
         found = sweep_report(study, params, manifest)
@@ -116,14 +115,14 @@ def check_sweep(params: Params) -> None:
 
 
 @contextmanager
-def only_sweep(folder: Path) -> Iterator[None]:
-    """Raises BusyError where another sweep runs in this checkout."""
+def only_sweep(folder: Path, what: str = "sweep") -> Iterator[None]:
+    """Raises BusyError where another sweep (or whatever `what` names) runs in this checkout."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "sweep.lock")
+    lock = FileLock(folder / f"{what}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise BusyError("another sweep runs in this checkout: wait until it ends.") from None
+        raise BusyError(f"another {what} runs in this checkout: wait until it ends.") from None
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -11,21 +11,34 @@ import pyarrow.parquet as pq
 
 from ner.entities import unit_numbers
 from ner.errors import ParamsError
-from ner.params import SweepParams
 from tasks.io import replacing_folder, sha256_file, write_json
 from tasks.prepared import MANIFEST, read_manifest, read_sentences
 
 
-def part_of(prepared: Path, folder: Path, sweep: SweepParams) -> Path:
-    """A folder like data/prepared with the documents that the sweep asks for; `prepared` itself where it asks for all.
+class Part(Protocol):
+    """What SweepParams and the baseline of experiments.yaml say of the documents: how many, and how they are drawn."""
 
-    Raises ParamsError for more documents than there are.
+    @property
+    def train_documents(self) -> int | None: ...
+    @property
+    def validation_documents(self) -> int | None: ...
+    @property
+    def seed(self) -> int: ...
+
+
+def part_of(prepared: Path, folder: Path, sweep: Part, where: str = "params.yaml, sweep") -> Path:
+    """A folder like data/prepared with the documents that `sweep` asks for; `prepared` itself where it asks for all.
+
+    Raises ParamsError, which names the block `where`, for more documents than there are.
     """
     wanted = {"train": sweep.train_documents, "validation": sweep.validation_documents}
     if not any(wanted.values()):
         return prepared
     manifest = read_manifest(prepared)
-    tables = {split: _drawn(read_sentences(prepared, split), n, split, sweep.seed) for split, n in wanted.items()}
+    tables = {
+        split: _drawn(read_sentences(prepared, split), number, f"{where}.{split}_documents", sweep.seed)
+        for split, number in wanted.items()
+    }
     with replacing_folder(folder) as temporary:
         for split, table in tables.items():
             pq.write_table(table, temporary / f"{split}.parquet")
@@ -36,15 +49,15 @@ def part_of(prepared: Path, folder: Path, sweep: SweepParams) -> Path:
     return folder
 
 
-def _drawn(table: pa.Table, documents: int | None, split: str, seed: int) -> pa.Table:
+def _drawn(table: pa.Table, documents: int | None, key: str, seed: int) -> pa.Table:
     if documents is None:
         return table
     units, name = unit_numbers(table["document_id"].to_pylist())
     there = int(units.max(initial=-1)) + 1
     if documents > there:
+        split = key.rpartition(".")[2].removesuffix("_documents")
         raise ParamsError(
-            f"params.yaml, sweep.{split}_documents: {documents} is more than the {there} {name}s of {split}; write "
-            "null for all of them."
+            f"{key}: {documents} is more than the {there} {name}s of {split}; write null for all of them."
         )
     drawn = np.random.default_rng(seed).choice(there, documents, replace=False)
     return table.filter(pa.array(np.isin(units, drawn)))

@@ -1,6 +1,6 @@
-"""A sweep in MLflow: one parent run with a child run a trial, each with its parameters, curves and how it ended.
+"""Many trainings in MLflow: a parent run with a child run each, which has its parameters, curves and how it ended.
 
-Nothing here ends a sweep because of the server: what it does not take is said once, and is in reports/sweep.json.
+Nothing here ends a sweep or a series of experiments because of the server: what it does not take is said once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,22 +17,30 @@ STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}  # MLf
 STATE, PARENT = "ner.trial_state", "mlflow.parentRunId"
 
 
-def open_parent(known: str | None, params: Params, tags: Mapping[str, str]) -> LiveRun:
-    """The run of the sweep: the one that it had before it was killed, or a new one."""
+def open_parent(
+    known: str | None, experiment: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]
+) -> LiveRun:
+    """The parent run: the one that there was before a stop, or a new one. params: nested, as they are shown."""
     run = LiveRun.resume(known) if known else None
     if run is None or run.run_id is None:
-        sweep = flatten({"sweep": params.sweep.model_dump()})
-        run = LiveRun.open(params.registry.experiment, "sweep", sweep, {"ner.stage": "sweep", **tags})
+        run = LiveRun.open(experiment, name, flatten(dict(params)), {"ner.stage": name, **tags})
     return run
 
 
-def adopt(run_id: str, parent: str | None, number: int) -> None:
-    """Make a run the child of the sweep's, while its training goes on."""
-    _try(lambda store: _adopt(store, run_id, parent, number))
+def adopt(run_id: str, parent: str | None, name: str, stage: str = "sweep-trial") -> None:
+    """Make a run the child of the parent, under that name, while its training goes on."""
+    _try(lambda store: _adopt(store, run_id, parent, name, stage))
 
 
 def log_trial(
-    training: Mapping[str, Any] | None, params: Params, number: int, state: str, parent: str | None, reason: str
+    training: Mapping[str, Any] | None,
+    params: Params,
+    name: str,
+    state: str,
+    parent: str | None,
+    reason: str = "",
+    stage: str = "sweep-trial",
+    metrics: Mapping[str, float] | None = None,
 ) -> str | None:
     """See that a trial's run has all its curves and says how it ended; returns its id, None where there is no server.
 
@@ -43,12 +51,14 @@ def log_trial(
         if training:
             run_id = sync(training, params.registry.experiment)
         else:
-            run = LiveRun.open(params.registry.experiment, f"trial {number}", flatten(params.model_dump()), {})
+            run = LiveRun.open(params.registry.experiment, name, flatten(params.model_dump()), {})
             run_id = run.run_id or ""
-        _adopt(store, run_id, parent, number)
+        _adopt(store, run_id, parent, name, stage)
         store.set_tag(run_id, STATE, state)
         if reason:
             store.set_tag(run_id, "ner.trial_reason", reason)
+        for measure, value in (metrics or {}).items():
+            store.log_metric(run_id, measure, value)
         store.set_terminated(run_id, STATUS[state])
         return run_id
 
@@ -56,7 +66,7 @@ def log_trial(
 
 
 def close_parent(run: LiveRun, metrics: Mapping[str, float], files: Sequence[Path], figures: Sequence[Path]) -> None:
-    """Log the best score, the report and the pictures, and end the run of the sweep."""
+    """Log the best score, the reports and the pictures, and end the parent run."""
 
     def act(store: Any) -> None:
         for name, value in metrics.items():
@@ -69,11 +79,11 @@ def close_parent(run: LiveRun, metrics: Mapping[str, float], files: Sequence[Pat
     run.close("FINISHED")
 
 
-def _adopt(store: Any, run_id: str, parent: str | None, number: int) -> None:
-    store.set_tag(run_id, "ner.stage", "sweep-trial")
+def _adopt(store: Any, run_id: str, parent: str | None, name: str, stage: str) -> None:
+    store.set_tag(run_id, "ner.stage", stage)
     if parent:
         store.set_tag(run_id, PARENT, parent)
-    store.update_run(run_id, name=f"trial {number}")
+    store.update_run(run_id, name=name)
 
 
 def _try(act: Callable[[Any], Any]) -> Any:
@@ -81,5 +91,5 @@ def _try(act: Callable[[Any], Any]) -> Any:
         with registry_errors():
             return act(client())
     except (RegistryError, OSError) as error:
-        say(f"warning: {str(error).rstrip('.')}. The sweep goes on; its results are in reports/sweep.json.")
+        say(f"warning: {str(error).rstrip('.')}. The trainings go on; their results are in the report.")
         return None

@@ -59,7 +59,7 @@ class TrialLog(TrainingLog):
     def start(self, *arguments: Any) -> None:
         super().start(*arguments)
         if self.run and self.run.run_id:
-            adopt(self.run.run_id, self.parent, self.trial.number)
+            adopt(self.run.run_id, self.parent, f"trial {self.trial.number}")
 
     def callback(self) -> TrainerCallback:
         return Reporter(self, super().callback())
@@ -102,7 +102,7 @@ def run_trial(trial: Trial, params: Params, place: Place) -> Outcome:
     for left in ("model", "checkpoints"):
         shutil.rmtree(folder / left, ignore_errors=True)
     last = [entry[F1] for entry in (training or {}).get("log", []) if F1 in entry]
-    run_id = log_trial(training, params, trial.number, state, place.parent, reason)
+    run_id = log_trial(training, params, f"trial {trial.number}", state, place.parent, reason)
     seconds = (training or {}).get("seconds", 0.0)
     return Outcome(state, last[-1] if last and state != FAILED else None, seconds, run_id, reason)
 

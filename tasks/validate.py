@@ -5,10 +5,13 @@ Reads   data/prepared, profiles/<source>.json where there is one, params.yaml [v
 Writes  reports/validation.json and reports/data_docs/, always; data/validated.json where everything holds, otherwise it
         ends with status 3 and one sentence: what is broken first, in which file and line
 
-Which tables are looked at: tasks/flat_tables.py. What is expected of them: tasks/expectations.py.
+Which tables are looked at: tasks/flat_tables.py. What is expected of them: tasks/expectations.py. Great Expectations
+sees some thousand sentences at a time, and tasks/merged_results.py makes one result of it.
 """
 
 import time
+from collections.abc import Iterable, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,15 +23,22 @@ from ner.params import ValidationParams
 from tasks.cli import run_stage
 from tasks.data_docs import write_data_docs
 from tasks.expectations import Facts, suites
-from tasks.flat_tables import Tables, build_tables, read_annotations, read_prepared
+from tasks.flat_tables import CHUNK, CHUNKED, SplitTables, Tables, build_tables, read_annotations, read_prepared
 from tasks.io import read_params, write_json
+from tasks.merged_results import AS_A_WHOLE, merged, of_more_rows
 from tasks.prepared import read_manifest
 from tasks.profile import PROFILES, read_profile
+from tasks.progress import told_every
 from tasks.tables import plain_table
 from tasks.validation_report import failure, reduce_results
 
 PREPARED, VALIDATED, REPORTS = Path("data/prepared"), Path("data/validated.json"), Path("reports")
 EXAMPLES = 5  # unexpected rows that the report and Data Docs show of an expectation
+SHOWN = {
+    "result_format": "SUMMARY",
+    "unexpected_index_column_names": ["place"],
+    "partial_unexpected_count": EXAMPLES,
+}
 NEED_EVERY_TYPE = (
     "train",
     "validation",
@@ -70,26 +80,71 @@ def validate(
     ]
 
 
-def examine(prepared: Path, params: ValidationParams, profiles: Path | None = None) -> Examined:
-    """Hold every split against its expectations, whatever comes of it. Raises NerError for what cannot be read."""
+def examine(prepared: Path, params: ValidationParams, profiles: Path | None = None, size: int = CHUNK) -> Examined:
+    """Hold every split against its expectations, whatever comes of it. Raises NerError for what cannot be read.
+
+    size: sentences that are in memory at a time; the report is the same with any.
+    """
     manifest = read_manifest(prepared)
     profile = read_profile(manifest["source"], profiles) if profiles else None
-    tables = prepared_tables(prepared, manifest, profile)
+    tables = split_tables(prepared, manifest, profile, size)
     results, seconds = {}, []
-    for split in tables:
+    for split, own in tables.items():
         start = time.perf_counter()
-        results[split] = run_suites(tables[split], suites(_facts(split, manifest, tables, profile), params))
+        results[split] = run_on_split(own, suites(_facts(split, manifest, tables, profile), params))
         seconds.append(time.perf_counter() - start)
-    rows = {split: {name: len(table) for name, table in own.items()} for split, own in tables.items()}
+    rows = {split: own.sizes for split, own in tables.items()}
     return Examined(reduce_results(manifest, rows, results), results, seconds)
 
 
-def prepared_tables(prepared: Path, manifest: dict[str, Any], profile: dict[str, Any] | None) -> dict[str, Tables]:
-    """All tables of every split."""
-    tables = build_tables(read_prepared(prepared, manifest), manifest["labels"], profile)
+def split_tables(
+    prepared: Path, manifest: dict[str, Any], profile: dict[str, Any] | None, size: int = CHUNK
+) -> dict[str, SplitTables]:
+    """The tables of every split."""
+    tables = build_tables(read_prepared(prepared, manifest), manifest["labels"], profile, size)
     for split, annotations in read_annotations(prepared, manifest).items():
-        tables[split]["annotations"] = annotations
+        tables[split].add("annotations", annotations)
     return tables
+
+
+def prepared_tables(prepared: Path, manifest: dict[str, Any], profile: dict[str, Any] | None) -> dict[str, Tables]:
+    """All tables of every split, whole in memory."""
+    return {split: own.whole() for split, own in split_tables(prepared, manifest, profile).items()}
+
+
+def run_on_split(own: SplitTables, expectations: dict[str, list[Any]]) -> Results:
+    """Run each suite on its table, the chunked ones chunk by chunk and, of what is no sum of chunks, on a summary."""
+    chunked = {table: expectations[table] for table in CHUNKED}
+    parts = {table: [one for one in held if not isinstance(one, AS_A_WHOLE)] for table, held in chunked.items()}
+    seen: list[Results] = [
+        run_suites(tables, parts)
+        for tables in told_every(own.chunks(), f"validating {own.split}", -(-own.sizes["sentences"] // own.size))
+    ]
+    whole = _summaries(own, chunked)
+    results = run_suites(own.small, {table: held for table, held in expectations.items() if table not in CHUNKED})
+    for table, held in chunked.items():
+        by_part = zip(*(one[table].results for one in seen), strict=True)
+        found = [merged(group, EXAMPLES) for group in by_part] + whole.get(table, [])
+        seen[0][table].results = in_order(found, held)
+        results[table] = seen[0][table]
+    return {table: results[table] for table in expectations}
+
+
+def _summaries(own: SplitTables, chunked: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """The results of what is expected of chunked tables as a whole."""
+    tables, found = own.summaries(), {}
+    for table, held in chunked.items():
+        as_a_whole = [one for one in held if isinstance(one, AS_A_WHOLE)]
+        ids = [one for one in as_a_whole if "column_list" in one.configuration.kwargs]
+        others = [one for one in as_a_whole if one not in ids]
+        asked = ({table: others} if others else {}) | ({"ids": ids} if ids else {})
+        results = run_suites(tables, asked) if asked else {}
+        found[table] = [
+            of_more_rows(one, own.sizes[table]) if name == "ids" else one
+            for name, result in results.items()
+            for one in result.results
+        ]
+    return found
 
 
 def run_suites(tables: Tables, expectations: dict[str, list[Any]]) -> Results:
@@ -97,24 +152,26 @@ def run_suites(tables: Tables, expectations: dict[str, list[Any]]) -> Results:
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_pandas("prepared")
-    shown = {
-        "result_format": "SUMMARY",
-        "unexpected_index_column_names": ["place"],
-        "partial_unexpected_count": EXAMPLES,
-    }
     results = {}
     for table, expected in expectations.items():
         batch = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe("whole")
-        suite = context.suites.add(gx.ExpectationSuite(table, expectations=expected))
+        suite = context.suites.add(gx.ExpectationSuite(table, expectations=[copy(one) for one in expected]))
         definition = context.validation_definitions.add(gx.ValidationDefinition(name=table, data=batch, suite=suite))
-        result = definition.run(batch_parameters={"dataframe": tables[table]}, result_format=shown)
-        order = [expectation.description for expectation in expected]
-        result.results.sort(key=lambda one, order=order: order.index(one.expectation_config.description))
+        result = definition.run(batch_parameters={"dataframe": tables[table]}, result_format=SHOWN)
+        result.results = in_order(result.results, expected)
         results[table] = result
     return results
 
 
-def _facts(split: str, manifest: dict[str, Any], tables: dict[str, Tables], profile: dict[str, Any] | None) -> Facts:
+def in_order(results: Iterable[Any], expected: list[Any]) -> list[Any]:
+    """Results as the expectations are listed, by their descriptions."""
+    order = [expectation.description for expectation in expected]
+    return sorted(results, key=lambda one: order.index(one.expectation_config.description))
+
+
+def _facts(
+    split: str, manifest: dict[str, Any], tables: dict[str, SplitTables], profile: dict[str, Any] | None
+) -> Facts:
     return Facts(
         split=split,
         other_splits=[other for other in tables if other != split],
@@ -124,15 +181,15 @@ def _facts(split: str, manifest: dict[str, Any], tables: dict[str, Tables], prof
         entity_types=_needed(tables[split], manifest, profile) if split in NEED_EVERY_TYPE else [],
         document_boundaries=manifest["document_boundaries"],
         profile=profile,
-        was_read="annotations" in tables[split],
+        was_read="annotations" in tables[split].small,
     )
 
 
-def _needed(own: Tables, manifest: dict[str, Any], profile: dict[str, Any] | None) -> list[str]:
+def _needed(own: SplitTables, manifest: dict[str, Any], profile: dict[str, Any] | None) -> list[str]:
     """The types that must occur: all of the corpus, or those that by the profile are not too rare for this split."""
     if profile is None:
         return manifest["entity_types"]
-    entities = int(own["split"]["entities"].iloc[0])
+    entities = int(own.small["split"]["entities"].iloc[0])
     return [name for name, about in profile["types"].items() if about["share"] * entities >= LIKELY]
 
 

@@ -144,7 +144,7 @@ def write(path: Path, tokens: list[list[str]], tags: list[list], names: list[str
 
 def test_tags_in_words_need_no_label_names(tmp_path):
     path = write(tmp_path / "a.parquet", [["Rotterdam"]], [["B-LOC"]], None)
-    assert read_parquet([path])[0].tags == ["B-LOC"]
+    assert next(read_parquet([path])).tags == ["B-LOC"]
 
 
 @pytest.mark.parametrize(
@@ -160,22 +160,22 @@ def test_tags_in_words_need_no_label_names(tmp_path):
 def test_parquet_that_cannot_be_trusted_is_named_with_its_row(tmp_path, tokens, tags, names, error, message):
     path = write(tmp_path / "a.parquet", tokens, tags, names)
     with pytest.raises(error, match=r"a\.parquet.*" + message):
-        read_parquet([path])
+        list(read_parquet([path]))
 
 
 def test_labels_of_the_catalogue_must_agree_with_those_of_the_file(tmp_path):
     path = write(tmp_path / "a.parquet", [["a"]], [[1]], ["O", "B-X"])
     with pytest.raises(CorpusError, match=r"says that its labels are"):
-        read_parquet([path], labels=["O", "B-Y"])
+        list(read_parquet([path], labels=["O", "B-Y"]))
 
 
 def test_other_columns_and_broken_files_are_named(tmp_path):
     path = write(tmp_path / "a.parquet", [["a"]], [[0]], ["O"])
     with pytest.raises(CorpusError, match=r"no column 'words', it has tokens, ner_tags"):
-        read_parquet([path], "words")
+        list(read_parquet([path], "words"))
     path.write_bytes(b"PAR1 nothing")
     with pytest.raises(CorpusError, match=r"a\.parquet is no readable parquet file"):
-        read_parquet([path])
+        list(read_parquet([path]))
 
 
 # ---- reading what was prepared

@@ -24,7 +24,19 @@ from tasks.seeds import SCORES, check_seeds, compare_seeds, main_result, train_s
 from tasks.store import client
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = {"epochs": 12, "batch_size": 1, "learning_rate": 5e-3, "precision": "fp32", "device": "cpu", "checkpoints": 10}
+TINY = {
+    "epochs": 12,
+    "batch_size": 1,
+    "learning_rate": 5e-3,
+    "precision": "fp32",
+    "device": "cpu",
+    "checkpoints": 10,
+    "new_learning_rate": "same",
+    "batch_by": "windows",
+    "frozen_embeddings": False,
+    "dropped_layers": 0,
+    "sentences_alone": 0.0,
+}
 MAIN = {"f1": 0.25, "precision": 0.2, "recall": 0.3, "accuracy": 0.8, "f1_strict": 0.2, "f1_alone": 0.1}
 NOBODY = "http://127.0.0.1:9"  # no MLflow server answers here
 

@@ -25,7 +25,19 @@ from tasks.sweep_report import NOTHING, applied, diff, number
 from tasks.sweep_study import ended, next_trial, open_study, suggest
 
 ROOT = Path(__file__).resolve().parents[2]
-TRAIN = {"epochs": 4, "batch_size": 1, "learning_rate": 5e-3, "precision": "fp32", "device": "cpu", "checkpoints": 4}
+TRAIN = {
+    "epochs": 4,
+    "batch_size": 1,
+    "learning_rate": 5e-3,
+    "precision": "fp32",
+    "device": "cpu",
+    "checkpoints": 4,
+    "new_learning_rate": "same",
+    "batch_by": "windows",
+    "frozen_embeddings": False,
+    "dropped_layers": 0,
+    "sentences_alone": 0.0,
+}
 SPACE = {
     "train": {"learning_rate": {"low": 1e-5, "high": 2e-2, "log": True}, "epochs": [4, 6]},
     "encoding": {"max_length": [24, 32]},
@@ -253,7 +265,7 @@ def test_only_one_sweep_runs_and_an_empty_space_is_refused(workspace):
 
 
 def proposal(**train):
-    present = {"learning_rate": 5e-5, "epochs": 2.0, "batch_size": 4}
+    present = {"learning_rate": 1e-4, "epochs": 2.0, "batch_size": 512}
     changed = {"train": {k: v for k, v in train.items()}}
     return {"present": {"values": {"train": present, "encoding": {}}}, "proposed": changed if train else {}}
 
@@ -263,18 +275,18 @@ def test_the_proposal_is_written_in_place_and_every_comment_stays(tmp_path):
     before = (ROOT / "params.yaml").read_text(encoding="utf-8")
     path.write_text(before, encoding="utf-8")
     said = applied(path, proposal(learning_rate=1.2e-4, epochs=3, batch_size=16))
-    assert "train.learning_rate: 5.0e-5 -> 0.00012" in said and "train.epochs: 2 -> 3" in said
+    assert "train.learning_rate: 0.0001 -> 0.00012" in said and "train.epochs: 2 -> 3" in said
     after = path.read_text(encoding="utf-8")
     changed = [(b, a) for b, a in zip(before.split("\n"), after.split("\n"), strict=True) if a != b]
     assert changed == [
         ("  epochs: 2", "  epochs: 3"),
         (
-            "  learning_rate: 5.0e-5        # peak, after warm-up",
+            "  learning_rate: 1.0e-4        # peak, after warm-up",
             "  learning_rate: 0.00012       # peak, after warm-up",
         ),
         (
-            "  batch_size: 4                # windows a step and a process",
-            "  batch_size: 16               # windows a step and a process",
+            "  batch_size: 512              # a step and a process, in that unit",
+            "  batch_size: 16               # a step and a process, in that unit",
         ),
     ]
     assert read_params(path).train.learning_rate == 1.2e-4

@@ -20,7 +20,7 @@ from tasks.custom_expectations import is_iob2, is_visible
 from tasks.flat_tables import build_tables, read_prepared
 from tasks.io import sha256_file, sha256_folder
 from tasks.prepared import read_manifest
-from tasks.validate import run_suites, validate
+from tasks.validate import examine, run_suites, validate
 from tasks.validation_report import reduce_results
 
 LIMITS = {
@@ -275,13 +275,31 @@ def test_a_failure_removes_what_an_earlier_success_left(broken):
     assert not stage.validated.exists()
 
 
+def test_the_report_is_the_same_whatever_is_in_memory_at_a_time(broken):
+    """Every kind of fault, in sentences that come in other chunks; what is told is that of one whole table."""
+
+    def spoil(rows: Rows) -> None:
+        train = rows["train"]
+        train[1].update(tokens=["\u200b", *train[1]["tokens"][1:]])
+        train[-1]["ner_tags"][0] = 2  # an orphan
+        train[-2].update(document_id=0, sentence_id=0)
+        train[4]["ner_tags"].append(0)
+        train[5]["ner_tags"][0] = 77
+        for row, source in zip(rows["test"], [r for r in train if len(r["tokens"]) >= 5][:9:2], strict=False):
+            row.update(tokens=source["tokens"], ner_tags=source["ner_tags"])
+
+    stage = broken(spoil)
+    whole, parts = (examine(stage.prepared, ValidationParams(**LIMITS), size=size).report for size in (20_000, 5))
+    assert whole == parts and not whole["passed"]
+
+
 def test_an_expectation_that_raises_counts_as_broken_with_its_reason(good: Stage):
     manifest = read_manifest(good.prepared)
     tables = build_tables(read_prepared(good.prepared, manifest), manifest["labels"])
     absent = gxe.ExpectColumnMaxToBeBetween(
         column="absent", max_value=1, description="The column is there", meta={"expected": "1 at most"}
     )
-    results = {"train": run_suites(tables["train"], {"split": [absent]})}
+    results = {"train": run_suites(tables["train"].small, {"split": [absent]})}
     (reduced,) = reduce_results(manifest, {"train": {}}, results)["splits"]["train"]["tables"]["split"]
     assert reduced["passed"] is False and "absent" in reduced["reason"]
 

@@ -1,0 +1,125 @@
+"""One experiment: train with its values as stage `train` does, read validation in both ways, keep counts of entities.
+
+Of a finished training a result of some kB stays, and of the baseline the model too, so that an idea that changes the
+block `prediction` alone trains nothing. Test is never read.
+"""
+
+import gc
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ner.entities import count, entity_table, mark_correct, unit_numbers
+from ner.params import Params
+from tasks.experiments_file import BASELINE, Experiment
+from tasks.io import read_json, write_json
+from tasks.predict import load_tagger, predict_split
+from tasks.predictions import Predictions
+from tasks.prepared import read_manifest, read_split
+from tasks.seeds import seed_folder
+from tasks.sweep_tracking import adopt, log_trial
+from tasks.train import train
+from tasks.training_log import TrainingLog
+
+STAGE = "experiment"
+READINGS = ("documents", "alone")  # as trained, and each sentence by itself
+MACHINE = ("device", "cores", "threads", "gpus", "precision")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where experiments work. bases: an encoder's folder by its name; folder: keeps a folder a training."""
+
+    prepared: Path
+    bases: dict[str, Path]
+    folder: Path
+    parent: str | None = None
+
+
+class ChildLog(TrainingLog):
+    """Curves and facts of a training whose MLflow run is a child of the experiments' run."""
+
+    def __init__(self, reports: Path, name: str, parent: str | None) -> None:
+        super().__init__(reports)
+        self.name, self.parent = name, parent
+
+    def start(self, *arguments: Any) -> None:
+        super().start(*arguments)
+        if self.run and self.run.run_id:
+            adopt(self.run.run_id, self.parent, self.name, STAGE)
+
+
+def training_folder(one: Experiment, place: Place) -> Path:
+    """Named by data, encoder, code and every parameter of the training: equal trainings are done once."""
+    return seed_folder(one.params, place.prepared, place.bases[one.params.model.base], place.folder)
+
+
+def result_path(one: Experiment, place: Place) -> Path:
+    """Where the result of an experiment is, or will be: one a way of predicting."""
+    way = json.dumps(one.params.prediction.model_dump(), sort_keys=True)
+    return training_folder(one, place) / f"result-{hashlib.sha256(way.encode()).hexdigest()[:8]}.json"
+
+
+def run_experiment(one: Experiment, place: Place, head: str) -> dict[str, Any]:
+    """Train and score what is not there yet. Raises what a training raises; the same command then goes on."""
+    path, folder = result_path(one, place), training_folder(one, place)
+    if path.exists():
+        return read_json(path)
+    model, report, title = folder / "model", folder / "reports" / "training.json", f"{one.name} seed {one.seed}"
+    if not (model.exists() and report.exists()):
+        print(f"{head}: training", flush=True)
+        base = place.bases[one.params.model.base]
+        log = ChildLog(folder / "reports", title, place.parent)
+        try:
+            train(one.params, place.prepared, base, model, folder / "checkpoints", log)
+        except Exception:
+            if log.run:
+                log.run.close("FAILED")
+            raise
+        gc.collect()  # a Trainer refers to itself: without this its weights are still there with the next one's
+    print(f"{head}: scoring", flush=True)
+    scores, training = score_validation(one.params, place.prepared, model), read_json(report)
+    metrics = {f"validation_f1_{reading}": scores[reading]["f1"] for reading in READINGS}
+    run_id = log_trial(training, one.params, title, "complete", place.parent, stage=STAGE, metrics=metrics)
+    result = {
+        "seed": one.seed,
+        **scores,
+        "seconds": None if training.get("resumed") else training["seconds"],  # then it is only the last part's
+        "machine": {name: training[name] for name in MACHINE if name in training},
+        "mlflow_run_id": run_id,
+    }
+    write_json(path, result)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    if one.name != BASELINE and not (folder / "of-the-baseline").exists():
+        shutil.rmtree(model, ignore_errors=True)
+    elif one.name == BASELINE:
+        (folder / "of-the-baseline").touch()
+    return result
+
+
+def score_validation(params: Params, prepared: Path, model: Path) -> dict[str, dict[str, Any]]:
+    """For each reading precision, recall, f1 and `counts`: [correct, predicted, gold] of every document."""
+    fingerprint = read_manifest(prepared)["fingerprint"]
+    split = read_split(prepared, "validation")
+    predictions = predict_split(load_tagger(model, params), split, params, "validation", fingerprint)
+    logits = {"documents": predictions.logits, "alone": predictions.logits_alone}
+    return {reading: _scores(predictions, logits[reading]) for reading in READINGS}
+
+
+def _scores(predictions: Predictions, logits: np.ndarray) -> dict[str, Any]:
+    gold, found = entity_table(predictions.gold), entity_table(predictions.tags(logits))
+    mark_correct(gold, found)
+    types = sorted({*gold["type"], *found["type"]})
+    counts = count(gold, found, unit_numbers(predictions.document_ids)[0], types).sum(axis=1)
+    correct, predicted, annotated = (int(number) for number in counts.sum(axis=0))
+    return {
+        "precision": correct / predicted if predicted else 0.0,
+        "recall": correct / annotated if annotated else 0.0,
+        "f1": 2 * correct / (predicted + annotated) if predicted + annotated else 0.0,
+        "counts": counts.tolist(),
+    }
