@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from ner.errors import NerError
 from tasks.bench_report import REPORT, busy, machine, machine_line, table
 from tasks.cli import run_stage
 from tasks.growth_corpus import Words, read_words, write_drawn, write_repeated
-from tasks.io import PARAMS, read_params, write_json, write_text
+from tasks.io import PARAMS, read_json, read_params, write_json, write_text
 from tasks.prepared import read_manifest
 from tasks.yaml_file import YamlFile
 
@@ -109,26 +108,36 @@ def _measured(workspace: Path, stages: Sequence[str], what: str) -> dict[str, An
     return {**counts, "text_mb": round(text / MB, 1), "stages": took}
 
 
+# A process inherits the peak of the one that starts it, which here holds torch and a corpus: so a small one starts it.
+LAUNCHER = """
+import json, os, subprocess, sys, time
+begin = time.perf_counter()
+process = subprocess.Popen(sys.argv[2:], stdout=sys.stderr)
+_, status, usage = os.wait4(process.pid, 0)
+found = {"status": os.waitstatus_to_exitcode(status), "seconds": time.perf_counter() - begin, "peak": usage.ru_maxrss}
+with open(sys.argv[1], "w") as stream:
+    json.dump(found, stream)
+"""
+
+
 def run(stage: str, workspace: Path) -> dict[str, float]:
     """Seconds, and the memory in MB that its process had at most. Raises NerError where it fails."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "NER_HOME": str(workspace)}
-    log = workspace / f"{stage}.log"
+    return measured([sys.executable, "-m", f"tasks.{stage}"], workspace, env, f"stage {stage}")
+
+
+def measured(command: Sequence[str], folder: Path, env: Mapping[str, str], what: str) -> dict[str, float]:
+    """Seconds and peak MB of a command that runs in `folder`. Raises NerError where it fails, with its last words."""
+    log, result = folder / "measured.log", folder / "measured.json"
+    result.unlink(missing_ok=True)
     with log.open("wb") as stream:
-        begin = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"tasks.{stage}"], cwd=workspace, env=env, stdout=stream, stderr=subprocess.STDOUT
-        )
-        try:
-            _, status, usage = os.wait4(process.pid, 0)
-        except BaseException:
-            process.kill()
-            raise
-        seconds = time.perf_counter() - begin
-    process.returncode = os.waitstatus_to_exitcode(status)  # it is reaped already
-    if process.returncode:
+        launcher = [sys.executable, "-S", "-c", LAUNCHER, str(result), *command]
+        subprocess.run(launcher, cwd=folder, env=dict(env), stdout=stream, stderr=subprocess.STDOUT)
+    found = read_json(result)
+    if found["status"]:
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]
-        raise NerError(f"stage {stage} failed on the grown corpus (status {process.returncode}): {said[-1]}")
-    return {"seconds": round(seconds, 2), "peak_mb": round(usage.ru_maxrss * UNIT / MB)}
+        raise NerError(f"{what} failed on the grown corpus (status {found['status']}): {said[-1]}")
+    return {"seconds": round(found["seconds"], 2), "peak_mb": round(found["peak"] * UNIT / MB)}
 
 
 def _with_ratios(grown: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ Which tables are looked at: tasks/flat_tables.py. What is expected of them: task
 sees some thousand sentences at a time, and tasks/merged_results.py makes one result of it.
 """
 
+import gc
 import time
 from collections.abc import Iterable, Mapping
 from copy import copy
@@ -116,10 +117,10 @@ def run_on_split(own: SplitTables, expectations: dict[str, list[Any]]) -> Result
     """Run each suite on its table, the chunked ones chunk by chunk and, of what is no sum of chunks, on a summary."""
     chunked = {table: expectations[table] for table in CHUNKED}
     parts = {table: [one for one in held if not isinstance(one, AS_A_WHOLE)] for table, held in chunked.items()}
-    seen: list[Results] = [
-        run_suites(tables, parts)
-        for tables in told_every(own.chunks(), f"validating {own.split}", -(-own.sizes["sentences"] // own.size))
-    ]
+    seen: list[Results] = []
+    for tables in told_every(own.chunks(), f"validating {own.split}", -(-own.sizes["sentences"] // own.size)):
+        seen.append(run_suites(tables, parts))
+        gc.collect()  # a run leaves its frames in cycles, which would pile up until Python looks for them
     whole = _summaries(own, chunked)
     results = run_suites(own.small, {table: held for table, held in expectations.items() if table not in CHUNKED})
     for table, held in chunked.items():

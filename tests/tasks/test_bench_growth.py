@@ -1,5 +1,6 @@
 """The corpora that the benchmark of growth makes, its report, and that memory does not grow with them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from ner.conll import parse_conll
 from ner.corpus import shared_share
-from tasks.bench_growth import STAGES, _with_ratios, bench, markdown
+from ner.errors import NerError
+from tasks.bench_growth import STAGES, _with_ratios, bench, markdown, measured
 from tasks.growth_corpus import letters, read_words, write_drawn, write_repeated
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +57,15 @@ def test_the_report_has_ratios_to_the_first_size():
     machine = {"cpu": "c", "cores": 2, "threads": 2, "load_before": [0.0], "python": "3", "packages": {}}
     text = markdown({"machine": machine, "model": None, "sizes": [first, second]})
     assert "| 4 x | 400 | validate | 20.0 | 0.50 | 9 |" in text and "stand-in" in text
+
+
+def test_the_peak_is_that_of_the_command_and_not_of_what_started_it(tmp_path):
+    ours = bytearray(200 << 20)
+    small = measured([sys.executable, "-c", "pass"], tmp_path, os.environ, "a command")
+    large = measured([sys.executable, "-c", "bytearray(b'x' * (100 << 20))"], tmp_path, os.environ, "a command")
+    assert len(ours) and small["peak_mb"] < 60 and large["peak_mb"] > 100
+    with pytest.raises(NerError, match=r"a command failed .*status 3.*: out of luck"):
+        measured([sys.executable, "-c", "print('out of luck'); exit(3)"], tmp_path, os.environ, "a command")
 
 
 @pytest.mark.slow
