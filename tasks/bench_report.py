@@ -11,10 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tasks.provenance import cpu_name, package_versions
 
 REPORT = Path("reports/bench")
-BUSY = 0.5  # load for each core, before the run
+BUSY = 0.25  # of each core, before the run
+LOOK_S = 3  # so long the machine is watched for it
 PACKAGES = ("numpy", "onnxruntime", "tokenizers", "torch", "transformers")
 
 
@@ -28,7 +31,7 @@ def machine(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
         **gpu,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "load_before": [round(load, 2) for load in os.getloadavg()],
+        "cores_busy_before": round(psutil.cpu_percent(LOOK_S) / 100 * (psutil.cpu_count() or 1), 2),
         "python": platform.python_version(),
         "packages": package_versions(packages),
     }
@@ -39,14 +42,14 @@ def machine_line(about: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
     gpu = f"{about['gpu']}, " if "gpu" in about else ""
     return (
-        f"{gpu}{about['cpu']}, {about['cores']} cores, {about['threads']} threads, load before "
-        f"{about['load_before'][0]:g}; Python {about['python']}, {packages}.\n"
+        f"{gpu}{about['cpu']}, {about['cores']} cores, {about['threads']} threads, "
+        f"{about['cores_busy_before']:g} cores busy before; Python {about['python']}, {packages}.\n"
     )
 
 
 def busy(about: Mapping[str, Any], effect: str = "the numbers are off") -> str:
     """A warning where others used the machine, and what that does to the numbers."""
-    if about["load_before"][0] < BUSY * about["cores"]:
+    if about["cores_busy_before"] < BUSY * about["cores"]:
         return ""
     return f"\n**Other programs ran meanwhile: {effect}. Run it again on an idle machine.**\n"
 

@@ -61,7 +61,7 @@ def test_the_table_has_a_row_for_each_and_says_on_what_it_was_measured(report):
 
 
 def test_a_busy_machine_is_told(report):
-    idle, loaded = ({**report, "machine": {**report["machine"], "load_before": [load, 0, 0]}} for load in (0.0, 99.0))
+    idle, loaded = ({**report, "machine": {**report["machine"], "cores_busy_before": load}} for load in (0.0, 99.0))
     assert "idle machine" not in markdown(idle) and "idle machine" in markdown(loaded)
 
 

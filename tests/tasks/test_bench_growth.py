@@ -54,7 +54,7 @@ def test_the_report_has_ratios_to_the_first_size():
     first, second = _with_ratios([one(1, 10.0), one(4, 20.0)])
     assert first["stages"]["ingest"]["seconds_a_token_to_first"] == 1
     assert second["stages"]["ingest"]["seconds_a_token_to_first"] == 0.5
-    machine = {"cpu": "c", "cores": 2, "threads": 2, "load_before": [0.0], "python": "3", "packages": {}}
+    machine = {"cpu": "c", "cores": 2, "threads": 2, "cores_busy_before": 0.0, "python": "3", "packages": {}}
     text = markdown({"machine": machine, "model": None, "sizes": [first, second]})
     assert "| 4 x | 400 | validate | 20.0 | 0.50 | 9 |" in text and "stand-in" in text
 

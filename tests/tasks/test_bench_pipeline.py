@@ -112,7 +112,7 @@ def test_both_tables_are_written():
             "cpu": "a",
             "cores": 2,
             "threads": 2,
-            "load_before": [0.0],
+            "cores_busy_before": 0.0,
             "python": "3",
             "packages": {"dvc": "3"},
         },

@@ -62,7 +62,7 @@ def test_every_contender_trains_on_the_same_words_and_has_a_ratio_to_the_plain_s
 def test_the_table_has_a_row_for_each_and_says_on_what_it_was_measured(report):
     text = markdown(report)
     assert all(f"| {name} | " in text for name in NAMES) and report["machine"]["cpu"] in text
-    loaded = {**report, "machine": {**report["machine"], "load_before": [99.0]}}
+    loaded = {**report, "machine": {**report["machine"], "cores_busy_before": 99.0}}
     assert "idle machine" in markdown(loaded)
 
 
