@@ -18,7 +18,8 @@ from tasks.prepared import read_manifest, read_split, to_tags
 from tasks.train import new_model
 
 ROOT = Path(__file__).resolve().parents[2]
-PARAMS = read_params(ROOT / "params.yaml")
+DEFAULTS = read_params(ROOT / "params.yaml")
+PARAMS = DEFAULTS.model_copy(update={"prediction": DEFAULTS.prediction.model_copy(update={"precision": "fp32"})})
 
 
 @pytest.fixture(scope="module")
