@@ -146,11 +146,15 @@ def limitations(facts: CardFacts) -> Iterable[str]:
         yield f"It was trained on windows of at most {number(window)} subwords; longer ones have not been measured."
     if facts.metrics.get("temperature") is not None:
         yield (
-            "`pipeline` does not know the temperature, so its scores are those before calibration; which entities it "
-            "finds is not affected."
+            "`pipeline` does not know the temperature, so its scores are those before calibration; no tag depends on "
+            "it."
         )
     else:
         yield "Scores are those of the network as it is; they have not been calibrated."
+    yield (
+        "All scores here are of the best sequence of tags that is valid IOB2; `pipeline` takes the best tag of each "
+        "token, so that it finds a few other entities."
+    )
 
 
 def weakest_type(scores: Mapping[str, Any]) -> str:
