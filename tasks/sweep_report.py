@@ -106,8 +106,10 @@ def number(value: Any) -> str:
     """As YAML has it, for DVC's parser and for others: 5.0e-5, which some would take for text without the point."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    text = repr(value) if isinstance(value, float) else str(value)
-    if isinstance(value, float) and value.is_integer() and "e" not in text:
+    if not isinstance(value, float):
+        return str(value)
+    text = repr(value)
+    if value.is_integer() and "e" not in text:
         return str(int(value))
     mantissa, e, exponent = text.partition("e")
     if not e:

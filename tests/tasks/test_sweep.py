@@ -302,6 +302,6 @@ def test_a_proposal_for_other_values_than_params_yaml_has_now_is_refused(tmp_pat
     assert path.read_text(encoding="utf-8") == text and applied(path, proposal()) == NOTHING
 
 
-def test_numbers_are_numbers_for_every_yaml_parser():
-    for value in (1e-5, 8.31e-5, 2.0, 0.06, 1e-10, 3):
+def test_values_are_what_they_were_for_every_yaml_parser():
+    for value in (1e-5, 8.31e-5, 2.0, 0.06, 1e-10, 3, "as_encoder", "same", True, None):
         assert yaml.safe_load(number(value)) == value
