@@ -66,11 +66,16 @@ def test_scores_are_calibrated_by_the_temperature_that_comes_with_the_model(mode
     tagger = model.unwrap_python_model().tagger
     plain = Tagger(tagger.model, tagger.tokenizer, tagger.max_length)
     assert tagger.temperature == TEMPERATURE
+    warm = Tagger(tagger.model, tagger.tokenizer, tagger.max_length, temperature=TEMPERATURE)
     (ours,), (theirs,) = model.predict({"text": TEXT}), annotate(plain, [TEXT])
     assert [(e["start"], e["end"], e["type"]) for e in ours["entities"]] == [
         (e["start"], e["end"], e["type"]) for e in theirs
     ]
-    assert sum(entity["score"] for entity in ours["entities"]) < sum(entity["score"] for entity in theirs)
+    scores, before, expected = (
+        [e["score"] for e in each] for each in (ours["entities"], theirs, *annotate(warm, [TEXT]))
+    )
+    assert scores == pytest.approx(expected, abs=1e-6) and sum(scores) < sum(before)
+    assert all(score != other for score, other in zip(scores, before, strict=True))
 
 
 @pytest.mark.parametrize(

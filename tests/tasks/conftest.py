@@ -62,3 +62,14 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("MLFLOW_TRACKING_URI", "")
         client().search_experiments()
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Sums come out the same only with as many threads: here as many as in the processes that a test starts."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -8,8 +8,8 @@ import pytest
 
 from ner.errors import NerError
 from ner.prediction import Tagger, load_tokenizer
-from tasks.bench import agreement, bench, f1, main, markdown
-from tasks.contenders import CORE, NAMES, PIPELINE, PIPELINE_32, exported, gold, parameters, places
+from tasks.bench import agreement, bench, draw, f1, main, markdown
+from tasks.contenders import CORE, NAMES, PIPELINE, PIPELINE_32, exported, gold, parameters, pipeline, places
 from tasks.io import read_json, read_params
 from tasks.prepared import read_manifest
 from tasks.train import new_model
@@ -52,6 +52,14 @@ def test_batches_and_formats_change_no_entity(report):
         for name in names:
             assert report["contenders"][name][key] == 1.0
             assert report["contenders"][name]["f1"] == report["contenders"][names[0]]["f1"]
+
+
+def test_without_the_rule_of_valid_tags_the_core_finds_what_the_pipeline_finds(root):
+    tagger = Tagger.load(root / "models" / "release")
+    sentences, _ = draw(root / "data" / "prepared", 6)
+    best = [[tagger.labels[tag] for tag in rows.argmax(-1)] for rows in tagger.logits(sentences)]
+    greedy = [gold(tokens, tags) for tokens, tags in zip(sentences, best, strict=True)]
+    assert pipeline(tagger)(sentences) == greedy and any(greedy)
 
 
 def test_the_table_has_a_row_for_each_and_says_on_what_it_was_measured(report):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from ner.errors import BusyError, NerError, ParamsError
@@ -37,15 +36,7 @@ IDEAS = [
 WHOLE = {"set": {}, "train_documents": None, "validation_documents": None, "seed": 1}
 FILE = {BASELINE: WHOLE, "seeds": [42, 43], "ideas": IDEAS}
 NOBODY = "http://127.0.0.1:9"  # no MLflow server answers here
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Sums come out the same only with as many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

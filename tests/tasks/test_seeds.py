@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 import yaml
 
 from ner.errors import ParamsError
@@ -39,15 +38,7 @@ TINY = {
 }
 MAIN = {"f1": 0.25, "precision": 0.2, "recall": 0.3, "accuracy": 0.8, "f1_strict": 0.2, "f1_alone": 0.1}
 NOBODY = "http://127.0.0.1:9"  # no MLflow server answers here
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Sums come out the same only with as many threads: here as many as in the processes that `start` starts."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 
 from ner.errors import BusyError, NerError, ParamsError
@@ -47,15 +46,7 @@ SWEEP = {
     "space": SPACE,
 }  # fmt: skip
 NOBODY = "http://127.0.0.1:9"  # no MLflow server answers here
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Sums come out the same only with as many threads: here as many as in the processes that `start` starts."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
