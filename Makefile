@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env new-data train quick card repro up compare serve predict bench annotate corrections sweep experiments history rollback test test-fast check clean
+.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback test test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -67,6 +67,9 @@ experiments: $(ENV)  ## the ideas of experiments.yaml against its baseline, on v
 
 bench: $(ENV)  ## how fast prediction, training, evaluation and pipeline are, as ratios, on an idle machine: make bench [ONLY=training]
 	@cd bench && dvc repro --force --keep-going $(ONLY)
+
+probe: $(ENV)  ## the batch that this machine trains fastest with, within its memory: make probe; APPLY=1 writes params.yaml
+	@python -m tasks.probe $(if $(APPLY),--apply) $(ARGS)
 
 history: $(ENV)  ## who was champion when, which checks passed, who went back and why
 	@python -m tasks.promotion --history

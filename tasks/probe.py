@@ -1,0 +1,224 @@
+"""Which train.batch_size this machine computes fastest: steps of training at growing batches, until memory ends.
+
+Run     python -m tasks.probe [--largest 65536] [--steps 3] [--apply]        (make probe, make probe APPLY=1)
+Reads   models/base, data/prepared/manifest.json, params.yaml [encoding, train]
+Writes  with --apply params.yaml, train.batch_size; otherwise it only prints
+
+Each size is trained in a process of its own, from train.batch_size on and twice as large each time, on windows of the
+full length with random subwords and tags, which take the most memory that a batch of that size can take. A size does
+not fit when the GPU says so, when the system ends the process, or when it would take more than 90 % of the memory.
+The choice is the smallest size that is within 5 % of the fastest. It is not made by stage `train` itself: how large a
+batch is decides what is learnt, so that it belongs in params.yaml, where DVC and the model card see it.
+"""
+
+import argparse
+import resource
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from ner.errors import NerError
+from ner.params import Params
+from tasks.bench_report import table
+from tasks.cli import run_stage
+from tasks.io import PARAMS, read_params
+from tasks.prepared import read_manifest
+from tasks.yaml_file import YamlFile
+
+PREPARED, BASE = Path("data/prepared"), Path("models/base")
+WARM_UP = 1  # steps that are not timed
+ENOUGH = 0.95  # of the highest rate
+FULL = 0.9  # of the memory
+UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+
+
+class Size(NamedTuple):
+    """What a batch of so many subwords took. memory and of: bytes at most, and of the device; None: it did not fit."""
+
+    batch: int
+    rate: float | None  # subwords a second
+    memory: int | None
+    of: int | None
+
+    @property
+    def fits(self) -> bool:
+        return (
+            self.rate is not None and self.memory is not None and self.of is not None and self.memory < FULL * self.of
+        )
+
+
+Measure = Callable[[Params, list[str], int, int], Size]
+
+
+def probe(params: Params, labels: list[str], largest: int, steps: int, measure: Measure | None = None) -> list[Size]:
+    """Measure train.batch_size and its doubles up to `largest`, until one does not fit or the next cannot.
+
+    steps: timed ones of each size. measure: by default `apart`. Raises NerError where batches are counted in windows.
+    """
+    if params.train.batch_by != "subwords":
+        raise NerError("params.yaml, train.batch_by: batches of windows are not probed; set it to subwords first.")
+    found: list[Size] = []
+    batch = params.train.batch_size
+    while batch <= largest:
+        size = (measure or apart)(params, labels, batch, steps)
+        print(line(size), flush=True)
+        found.append(size)
+        if not size.fits or grown_past(found):
+            break
+        batch *= 2
+    return found
+
+
+def grown_past(found: list[Size]) -> bool:
+    """Whether twice the last size would not fit, going by what the last doubling added."""
+    if len(found) < 2:
+        return False
+    before, last = found[-2:]
+    return last.memory + 2 * (last.memory - before.memory) >= FULL * last.of
+
+
+def choose(found: list[Size]) -> Size:
+    """The smallest size within 5 % of the fastest. Raises NerError where none fits."""
+    fitting = [size for size in found if size.fits]
+    if not fitting:
+        raise NerError(
+            f"params.yaml, train.batch_size: not even {found[0].batch} subwords fit this device's memory; "
+            "set it to half, with train.gradient_accumulation twice as large."
+        )
+    fastest = max(size.rate for size in fitting)
+    return next(size for size in fitting if size.rate >= ENOUGH * fastest)
+
+
+def apart(params: Params, labels: list[str], batch: int, steps: int) -> Size:
+    """Measure in a process of its own: a size that takes all memory takes only that process with it."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        try:
+            return executor.submit(measured, params, labels, batch, steps).result()
+        except BrokenProcessPool:
+            return Size(batch, None, None, None)
+
+
+def measured(params: Params, labels: list[str], batch: int, steps: int, base: Path = BASE) -> Size:
+    """Train a few steps as stage `train` does. A device that runs out of memory gives a Size that does not fit."""
+    import torch
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    from tasks.train import use_gpu
+    from tasks.training_clock import Clock
+
+    clock, on_gpu = Clock(WARM_UP), use_gpu(params.train)
+    try:
+        with TemporaryDirectory(prefix="ner-probe-") as scratch:
+            train_steps(params, labels, batch, WARM_UP + steps, base, Path(scratch), clock)
+    except RuntimeError as error:
+        if not should_reduce_batch_size(error):
+            raise
+        return Size(batch, None, None, None)
+    result = clock.result()
+    if on_gpu:
+        memory, of = torch.cuda.max_memory_reserved(), torch.cuda.get_device_properties(0).total_memory
+    else:
+        memory, of = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT, total_memory()
+    return Size(batch, result["subwords"] / result["seconds"], memory, of)
+
+
+def train_steps(
+    params: Params, labels: list[str], batch: int, steps: int, base: Path, scratch: Path, clock: Any
+) -> None:
+    """So many steps on full windows of random subwords, evaluated never, saved never."""
+    import numpy as np
+    from transformers import PrinterCallback, logging
+
+    from ner.batching import Plan
+    from tasks.allocator import keep_memory
+    from tasks.new_model import load_reader, new_model, parameter_groups
+    from tasks.train import computes_in_half, training_arguments
+    from tasks.trainer import TokenTrainer
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    keep_memory()
+    tokenizer, twins = load_reader(base, params.encoding)
+    model = new_model(base, labels, params.encoding, params.train, twins)
+    changes = {"epochs": 1.0, "processes": 1, "gradient_accumulation": 1, "batch_size": batch}
+    train = params.train.model_copy(update=changes)
+    longest = params.encoding.max_length
+    count = max(1, batch // longest) * steps
+    draw = np.random.default_rng(train.seed)
+    rows = [
+        {
+            "input_ids": draw.integers(model.config.vocab_size, size=longest).tolist(),
+            "labels": draw.integers(len(labels), size=longest).tolist(),
+        }
+        for _ in range(count)
+    ]
+    plan = Plan([longest] * count, batch, seed=train.seed, epochs=1)
+    trainer = TokenTrainer(
+        model=model,
+        args=training_arguments(train, scratch, len(plan)),
+        features=rows,
+        plan=plan,
+        groups=parameter_groups(model, train),
+        judge=lambda _: {},
+        half=computes_in_half(train),
+        label_smoothing=train.label_smoothing,
+        pad_token_id=tokenizer.pad_token_id,
+        callbacks=[clock],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+
+
+def total_memory() -> int:
+    """Bytes of this machine, or of the container's limit where there is one."""
+    import psutil
+
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.exists() else "max"
+    return min(int(text), psutil.virtual_memory().total) if text.isdigit() else psutil.virtual_memory().total
+
+
+def row(size: Size) -> list[str]:
+    """A size in the table."""
+    if size.rate is None:
+        return [f"{size.batch:,}", "does not fit", ""]
+    return [f"{size.batch:,}", f"{size.rate:,.0f}", f"{size.memory / 1e9:.1f} of {size.of / 1e9:.1f} GB"]
+
+
+def line(size: Size) -> str:
+    """A size in words, as it is measured."""
+    _, rate, memory = row(size)
+    return f"{size.batch:,} subwords: {rate}" + (f" subwords/s, {memory}" if memory else "")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Find the batch that this machine trains fastest with.")
+    parser.add_argument("--largest", type=int, default=65536, help="subwords of the largest batch to try")
+    parser.add_argument("--steps", type=int, default=3, help="timed steps of each size")
+    parser.add_argument("--apply", action="store_true", help="write train.batch_size into params.yaml")
+    arguments = parser.parse_args()
+    if not BASE.exists():
+        raise NerError("models/base is not here: run `dvc repro base` first.")
+    params = read_params()
+    found = probe(params, read_manifest(PREPARED)["labels"], arguments.largest, arguments.steps)
+    best, now = choose(found), params.train.batch_size
+    print("\n" + table(["subwords a batch", "subwords/s", "memory at most"], [row(size) for size in found]))
+    if best.batch == now:
+        print(f"train.batch_size: {now} is within 5 % of the fastest, and stays.")
+        return
+    print(f"train.batch_size: {best.batch} is {best.rate / found[0].rate:.2f} times as fast as {now}.")
+    print("Fewer steps an epoch need another train.learning_rate: make sweep, or make experiments, finds it.")
+    if arguments.apply:
+        file = YamlFile(PARAMS)
+        file.tree["train"]["batch_size"] = best.batch
+        print(file.diff())
+        file.write()
+
+
+if __name__ == "__main__":
+    run_stage("probe", main)

@@ -1,0 +1,87 @@
+"""The probe of batch sizes: real steps on a tiny encoder, and what it chooses from sizes that were measured."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from ner.errors import NerError
+from tasks import probe as module
+from tasks.io import read_params
+from tasks.prepared import read_manifest
+from tasks.probe import Size, choose, main, measured, probe, train_steps
+
+ROOT = Path(__file__).resolve().parents[2]
+GB = 10**9
+
+
+@pytest.fixture
+def root(tmp_path, tiny_encoder, prepared, monkeypatch) -> Path:
+    shutil.copytree(prepared, tmp_path / "data" / "prepared")
+    shutil.copytree(tiny_encoder, tmp_path / "models" / "base")
+    (tmp_path / "models" / "base.json").write_text(json.dumps({"name": "tiny"}))
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["encoding"]["max_length"] = 32
+    params["train"] |= {"batch_size": 64, "device": "cpu", "precision": "fp32", "dropped_layers": 0}
+    (tmp_path / "params.yaml").write_text("# mine\n" + yaml.safe_dump(params))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_steps_are_trained_on_full_windows_of_the_size_asked_for(root):
+    from tasks.training_clock import Clock
+
+    params, clock = read_params(), Clock(1)
+    labels = read_manifest(root / "data/prepared")["labels"]
+    train_steps(params, labels, 128, 3, root / "models/base", root / "scratch", clock)
+    assert clock.result()["subwords"] == 2 * 128 and clock.result()["padding"] == 0
+
+
+def test_a_size_has_its_rate_and_its_memory(root):
+    size = measured(read_params(), read_manifest(root / "data/prepared")["labels"], 64, 2, root / "models/base")
+    assert size.rate > 0 and size.fits and size.memory > 50_000_000
+
+
+def test_a_device_without_memory_is_a_size_that_does_not_fit(root, monkeypatch):
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(module, "train_steps", full)
+    assert measured(read_params(), ["O"], 64, 2) == Size(64, None, None, None)
+
+
+def test_sizes_double_until_one_does_not_fit(root):
+    def until_256(params, labels, batch, steps):
+        return Size(batch, float(batch), batch * GB // 100, 10 * GB) if batch <= 256 else Size(batch, None, None, None)
+
+    found = probe(read_params(), ["O"], 65536, 3, until_256)
+    assert [size.batch for size in found] == [64, 128, 256, 512] and not found[-1].fits
+
+
+def test_a_size_that_could_not_fit_is_not_tried(root):
+    found = probe(read_params(), ["O"], 65536, 3, lambda params, labels, batch, steps: Size(batch, 1.0, batch, 560))
+    assert [size.batch for size in found] == [64, 128, 256]
+
+
+def test_the_smallest_size_that_is_about_as_fast_as_the_fastest_is_chosen():
+    found = [Size(512, 100.0, 1, 10), Size(1024, 196.0, 2, 10), Size(2048, 200.0, 4, 10), Size(4096, 400.0, 10, 10)]
+    assert choose(found).batch == 1024  # 4096 takes all of the memory
+
+
+def test_no_size_that_fits_names_the_parameter():
+    with pytest.raises(NerError, match="train.batch_size: not even 512 subwords fit"):
+        choose([Size(512, None, None, None)])
+
+
+def test_the_choice_goes_into_params_yaml_only_when_asked_and_comments_stay(root, monkeypatch, capsys):
+    monkeypatch.setattr(module, "apart", lambda params, labels, batch, steps: Size(batch, float(batch), 1, 10))
+    monkeypatch.setattr(sys, "argv", ["probe", "--largest", "256"])
+    main()
+    assert read_params().train.batch_size == 64 and "256 is 4.00 times as fast as 64" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["probe", "--largest", "256", "--apply"])
+    main()
+    assert read_params().train.batch_size == 256 and (root / "params.yaml").read_text().startswith("# mine")
