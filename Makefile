@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback test test-fast check clean
+.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback test test-operations test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -77,14 +77,17 @@ history: $(ENV)  ## who was champion when, which checks passed, who went back an
 rollback: $(ENV)  ## put the alias champion back on the last good version: make rollback REASON="why"
 	@python -m tasks.promotion --rollback="$$REASON"
 
-test: $(ENV)  ## every test, in two processes
-	@python -m pytest -n 2 --dist loadfile
+test: $(ENV)  ## every test but those of operations, in two processes
+	@python -m pytest -n 2 --dist loadfile -m "not operations"
+
+test-operations: $(ENV)  ## real databases, stores and servers, processes killed, disks full: the tests of daily operation
+	@python -m pytest -n 2 --dist loadfile -m operations
 
 test-fast: $(ENV)  ## the tests that take under 30 s each
-	@python -m pytest -n 2 --dist loadfile -m "not slow"
+	@python -m pytest -n 2 --dist loadfile -m "not slow and not operations"
 
 check: $(ENV)  ## lint and the fast tests
-	@ruff check . && ruff format --check . && python -m pytest -n 2 --dist loadfile -m "not slow"
+	@ruff check . && ruff format --check . && python -m pytest -n 2 --dist loadfile -m "not slow and not operations"
 
 clean:  ## remove checkpoints of killed runs, workspaces and caches of tools; keeps data, models, reports, .dvc/cache, mlflow/data
 	@rm -rf checkpoints .ner/workspaces .pytest_cache .ruff_cache .hypothesis
