@@ -7,6 +7,7 @@ Writes  what the stages write; .ner/runs/<flow run id>/run.json; artifacts in Pr
 """
 
 import os
+import re
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -26,11 +27,12 @@ from flows.record import Record
 from flows.stages import CACHED, FAILED, Outcome, failure, run_stage, stage_environment
 from flows.workspace import RUNS, workspace, workspace_environment
 from ner.errors import NerError
+from ner.params import LimitsParams
 
-RETRIES, RETRY_DELAY_S = 2, 15
-MENDABLE = "Try again"  # how a stage's sentence says that the same command may succeed later (no network)
+# How a stage's sentence says that the same may succeed in a while: a download or a server that cannot be reached.
+MENDABLE = re.compile(r"Try again|cannot be reached|does not answer in time")
 
-Data, Model, Encoding, Validation, Train, Prediction, Evaluation, Seeds, Gate, Export, Registry = (
+Data, Model, Encoding, Validation, Train, Prediction, Evaluation, Seeds, Gate, Export, Registry, Limits = (
     overrides.partial_block(block)
     for block in overrides.Params.model_fields
     if block != "sweep"  # no stage reads it
@@ -50,6 +52,7 @@ def ner(
     gate: Gate | None = None,
     export: Export | None = None,
     registry: Registry | None = None,
+    limits: Limits | None = None,
 ) -> State:
     """Corpus and encoder to a gated, registered model version: the stages of dvc.yaml with params.yaml.
 
@@ -67,6 +70,7 @@ def ner(
         gate=gate,
         export=export,
         registry=registry,
+        limits=limits,
     )
     shorten_logs()
     root = Path.cwd()
@@ -89,6 +93,7 @@ def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
     """
     record.changes = overrides.given(blocks)
     params = overrides.apply(root, record.changes)
+    limits = LimitsParams.model_validate(params["limits"])
     record.stages = read_graph(root)
     environment = stage_environment(record.flow_run_id, flow_run.ui_url if os.environ.get("PREFECT_API_URL") else None)
     who = f"flow run {flow_run.name}"
@@ -100,12 +105,12 @@ def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
         with place as folder:
             record.folder = folder
             try:
-                run_stages(record, environment)
+                run_stages(record, environment, limits)
             finally:
                 record.folder = root / RUNS / record.flow_run_id if record.changes else root
 
 
-def run_stages(record: Record, environment: dict[str, str]) -> None:
+def run_stages(record: Record, environment: dict[str, str], limits: LimitsParams) -> None:
     """Run a task for each stage. Raises the first failed stage's error; what depends on it is shown as not ready."""
     states: dict[str, State] = {}
     failed: Outcome | None = None
@@ -113,8 +118,15 @@ def run_stages(record: Record, environment: dict[str, str]) -> None:
         needed = [states[name] for name in stage.needs if name in states]
         if failed and all(state.is_completed() for state in needed):
             continue  # it could run, but the run is lost: what is running has ended, nothing new begins
-        run = bring_up_to_date.with_options(name=stage.name, task_run_name=stage.name, description=stage.description)
-        states[stage.name] = run(stage, record, environment, wait_for=needed, return_state=True)
+        run = bring_up_to_date.with_options(
+            name=stage.name,
+            task_run_name=stage.name,
+            description=stage.description,
+            retries=len(limits.retry_after_s),
+            retry_delay_seconds=[float(wait) for wait in limits.retry_after_s],
+        )
+        minutes = limits.minutes(stage.name)
+        states[stage.name] = run(stage, record, environment, minutes, wait_for=needed, return_state=True)
         if failed is None and not states[stage.name].is_completed():
             failed = record.outcomes.get(stage.name) or Outcome(
                 FAILED, f"{stage.name}: {states[stage.name].message}", 1
@@ -124,15 +136,15 @@ def run_stages(record: Record, environment: dict[str, str]) -> None:
 
 
 def _is_mendable(_task: Any, _run: Any, state: State) -> bool:
-    return MENDABLE in (state.message or "")
+    return bool(MENDABLE.search(state.message or ""))
 
 
-@task(retries=RETRIES, retry_delay_seconds=RETRY_DELAY_S, retry_condition_fn=_is_mendable, cache_policy=NO_CACHE)
-def bring_up_to_date(stage: Stage, record: Record, environment: dict[str, str]) -> State:
+@task(retry_condition_fn=_is_mendable, cache_policy=NO_CACHE)
+def bring_up_to_date(stage: Stage, record: Record, environment: dict[str, str], minutes: float) -> State:
     """Run the stage where DVC finds it changed. Its task run ends as Completed, Cached or Failed."""
     log = get_run_logger()
     try:
-        outcome = run_stage(record.folder, stage.name, environment, log.info)
+        outcome = run_stage(record.folder, stage.name, environment, log.info, minutes)
     except NerError as error:
         outcome = Outcome(FAILED, f"{stage.name}: {error}", error.exit_status)
     except Exception as error:  # ours to mend: the trace is in the log, and the run does not go on

@@ -1,0 +1,221 @@
+"""Faults that are really made: processes watched with a clock, two pipelines to disturb, and a line for each fault.
+
+NER_FAULTS names the file that gets a JSON line a fault (make faults); without it tests that take minutes are skipped.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+NO_OUTSIDE = ("MLFLOW_", "PREFECT_", "NER_")  # of a person's own settings, none reaches a pipeline under test
+PATIENCE_S = 240  # for what takes seconds on an idle machine
+
+
+def _load(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"faults_{path.stem}", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_flows = _load(ROOT / "tests" / "flows" / "conftest.py")
+pristine, toy, outside, set_params = _flows.pristine, _flows.toy, _flows.outside, _flows.set_params
+
+
+class Running:
+    """A command whose lines are kept with the second at which they came, counted from `since`."""
+
+    def __init__(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
+        self.lines: list[tuple[float, str]] = []
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, errors="replace", start_new_session=True,
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.append((time.monotonic(), line.rstrip()))
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line for _, line in self.lines)
+
+    def wait(self, within_s: float = PATIENCE_S) -> int:
+        """The exit status; everything that it printed has been read."""
+        try:
+            status = self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            self.end()
+            raise AssertionError(f"it did not end within {within_s:.0f} s:\n{self.text}") from None
+        self._reader.join(10)
+        return status
+
+    def until(self, is_so: Callable[[], Any], within_s: float = PATIENCE_S, every_s: float = 0.2) -> Any:
+        """Wait until `is_so` returns something, while the command runs."""
+        end = time.monotonic() + within_s
+        while not (found := is_so()):
+            assert self.process.poll() is None and time.monotonic() < end, self.text
+            time.sleep(every_s)
+        return found
+
+    def first(self, pattern: str, since: float) -> tuple[float, str]:
+        """Seconds from `since` to the first line after it that has the pattern, and the line."""
+        for at, line in self.lines:
+            if at >= since and re.search(pattern, line):
+                return round(at - since, 1), line
+        raise AssertionError(f"no line has {pattern!r}:\n{self.text}")
+
+    def descendants(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def stages(self) -> Iterator[tuple[str, psutil.Process]]:
+        """Processes `python -m tasks.<name>`, and `python toy.py <name>` of the toy pipeline, each with its name."""
+        for one in self.descendants():
+            try:
+                command = one.cmdline()
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
+                continue
+            if command[1:2] == ["-m"] and command[2].startswith("tasks.") or command[1:2] == ["toy.py"]:
+                yield command[2].removeprefix("tasks."), one
+
+    def stage(self, name: str) -> psutil.Process | None:
+        """The process of that stage, where it runs."""
+        return next((one for found, one in self.stages() if found == name), None)
+
+    def kill(self, number: int = signal.SIGKILL) -> float:
+        """Send a signal to the command alone; returns when."""
+        self.process.send_signal(number)
+        return time.monotonic()
+
+    def end(self) -> None:
+        """Leave nothing of it behind."""
+        for one in [*self.descendants(), self.process]:
+            try:
+                one.kill()
+            except psutil.NoSuchProcess:
+                pass
+        self.process.wait(30)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Running]]:
+    """start(command, folder, environment) -> Running, ended with the test."""
+    started: list[Running] = []
+
+    def begin(command: list[str], folder: Path, environment: dict[str, str]) -> Running:
+        started.append(Running(command, folder, environment))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.end()
+
+
+@pytest.fixture
+def tell() -> Callable[..., None]:
+    """tell(fault=..., made=..., saw=..., first_message_s=..., outcome=...) writes the line of this fault."""
+
+    def write(**about: Any) -> None:
+        assert set(about) == {"fault", "made", "saw", "first_message_s", "outcome"}, about
+        if path := os.environ.get("NER_FAULTS"):
+            with Path(path).open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(about, ensure_ascii=False) + "\n")
+
+    return write
+
+
+@pytest.fixture
+def clean_environment() -> dict[str, str]:
+    """What a stage sees that is started by hand: our code, this Python first, no server."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(NO_OUTSIDE)}
+    binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return kept | {"PATH": binaries, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+SMALL = {
+    "data": {"source": "local/mini"},
+    "model": {"base": "local/tiny"},
+    "encoding": {"max_length": 32},
+    "train": {"epochs": 3, "precision": "fp32", "device": "cpu", "dropped_layers": 0, "batch_size": 64,
+              "checkpoints": 12},
+    "evaluation": {"resamples": 100},
+    "validation": {"max_label_drift": 0.9},
+    "gate": {"min_f1": 0.0, "min_f1_each_type": 0.0},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def small_pristine(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, mini_folder: Path) -> Path:
+    """The whole pipeline of dvc.yaml as its own repository, with our small corpus and a tiny encoder, never run."""
+    folder = tmp_path_factory.mktemp("small") / "checkout"
+    folder.mkdir()
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    left_out = ("tests/", "reports/", "bench/", "docs/", ".ci/", "dvc.lock")
+    for name in filter(None, listing.stdout.decode().split("\0")):
+        if not name.startswith(left_out) and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    shutil.copytree(mini_folder, folder / "local" / "mini")
+    shutil.copytree(tiny_encoder, folder / "local" / "tiny")
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    for block, values in SMALL.items():
+        params[block] |= values
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    if not (folder / ".dvc" / "tmp").exists():
+        subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "-f"], cwd=folder, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=folder, check=True)
+    subprocess.run([*git, "commit", "-qm", "small"], cwd=folder, check=True)
+    return folder
+
+
+@contextmanager
+def tmpfs(folder: Path, size_mb: float) -> Iterator[Path]:
+    """A small disk mounted on `folder`; skips the test where mounting is refused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    size = f"size={int(size_mb * 1024)}k"
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[float], Path]]:
+    """small_disk(4) is an empty disk of 4 MB, gone after the test."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield lambda size_mb: stack.enter_context(tmpfs(tmp_path / "disk", size_mb))
