@@ -13,17 +13,21 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import httpx
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Failed, State
 
 from flows import overrides
 from flows.artifacts import publish
 from flows.graph import Stage, read_graph
 from flows.lock import hold
+from flows.lost import check_count
 from flows.quiet import shorten_logs
 from flows.record import Record
+from flows.server_watch import answers, told_when_gone
 from flows.stages import CACHED, FAILED, Outcome, failure, run_stage, stage_environment
 from flows.workspace import RUNS, workspace, workspace_environment
 from ner.errors import NerError
@@ -75,15 +79,26 @@ def ner(
     shorten_logs()
     root = Path.cwd()
     record = Record(flow_run_id=str(flow_run.id), folder=root, started=time.time())
-    try:
-        run_pipeline(root, blocks, record)
-    except NerError as error:
-        record.sentence, record.exit_status = str(error), error.exit_status
-    record.save(root)
-    publish(record)
+    api = PREFECT_API_URL.value()
+    with told_when_gone(api, get_run_logger().warning):
+        try:
+            run_pipeline(root, blocks, record)
+        except NerError as error:
+            record.sentence, record.exit_status = str(error), error.exit_status
+        record.save(root)
+        show(record, api)
     if record.sentence:
         return Failed(message=record.sentence)
     return Completed(message="All stages are up to date.")
+
+
+def show(record: Record, api: str | None) -> None:
+    """Create the run's artifacts, where there is a server to take them: without them the run ends as it would."""
+    try:
+        if api is None or answers(api) is not False:
+            publish(record)
+    except httpx.HTTPError as error:
+        get_run_logger().warning(f"The run's artifacts are not in Prefect: {error}.")
 
 
 def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
@@ -94,6 +109,7 @@ def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
     record.changes = overrides.given(blocks)
     params = overrides.apply(root, record.changes)
     limits = LimitsParams.model_validate(params["limits"])
+    check_count(flow_run.run_count, limits.taken_up)
     record.stages = read_graph(root)
     environment = stage_environment(record.flow_run_id, flow_run.ui_url if os.environ.get("PREFECT_API_URL") else None)
     who = f"flow run {flow_run.name}"
