@@ -1,4 +1,4 @@
-"""A worker that dies is noticed by its run's missing heartbeats, and another takes the run up: an automation of Prefect.
+"""A worker that dies is noticed by its run's missing heartbeats, and another one takes the run up, by Prefect's means.
 
 take_up_lost_runs()      # once a server; doing it again changes nothing
 

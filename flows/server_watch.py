@@ -1,7 +1,7 @@
 """Says within seconds that Prefect's server is gone while a run goes on, and when it is there again.
 
 with told_when_gone("http://127.0.0.1:4200/api", log.warning):
-    ...         # the stages do not need the server; Prefect tries each of its calls again for about a minute
+    ...         # the stages do not need the server; Prefect tries each of its calls again for some 15 s
 """
 
 import logging
@@ -38,7 +38,7 @@ def told_when_gone(api: str | None, say: Callable[[str], None]) -> Iterator[None
 def _is_other_news(record: logging.LogRecord) -> bool:
     """Not what Prefect says of each event that it cannot send: `say` has said it once."""
     message = record.getMessage()
-    return not (message.startswith("Unable to connect to ") or message.startswith("Service 'EventsWorker' failed"))
+    return not (message.startswith(("Unable to connect to ", "Service 'EventsWorker' failed")))
 
 
 def answers(api: str) -> bool | None:
