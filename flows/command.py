@@ -83,6 +83,7 @@ def reachable_server() -> AbstractContextManager[Any]:
 
 
 def _end(number: int, _frame: Any) -> None:
+    print("train: stopped by SIGTERM; run the same command again to go on.", file=sys.stderr, flush=True)
     raise SystemExit(128 + number)
 
 

@@ -13,8 +13,8 @@ import httpx
 
 ASK_EVERY_S, ANSWER_WITHIN_S = 3, 3
 GONE = (
-    "Prefect's server at {} does not answer: the stages go on without it, and each call to it is tried again for about "
-    "a minute."
+    "Prefect's server at {} does not answer: the stages go on without it, and each call to it is tried again for some "
+    "15 s."
 )
 BACK = "Prefect's server at {} answers again."
 LOUD = ("prefect.events.clients", "prefect._internal.concurrency")  # each says it again, at length, for every event

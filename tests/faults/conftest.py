@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,10 @@ def tell() -> Callable[..., None]:
 @pytest.fixture
 def clean_environment() -> dict[str, str]:
     """What a stage sees that is started by hand: our code, this Python first, no server."""
+    return clean()
+
+
+def clean() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(NO_OUTSIDE)}
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return kept | {"PATH": binaries, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -213,9 +217,35 @@ def tmpfs(folder: Path, size_mb: float) -> Iterator[Path]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[float], Path]]:
-    """small_disk(4) is an empty disk of 4 MB, gone after the test."""
-    from contextlib import ExitStack
-
+def small_disk() -> Iterator[Callable[[float, Path], Path]]:
+    """small_disk(4, folder) mounts an empty disk of 4 MB on the folder, until the test ends."""
     with ExitStack() as stack:
-        yield lambda size_mb: stack.enter_context(tmpfs(tmp_path / "disk", size_mb))
+        yield lambda size_mb, folder: stack.enter_context(tmpfs(folder, size_mb))
+
+
+@pytest.fixture(scope="session")
+def small_done(small_pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    """The small pipeline after an undisturbed `dvc repro`, and the processor seconds of each stage."""
+    folder = shutil.copytree(small_pristine, tmp_path_factory.mktemp("done") / "checkout", symlinks=True)
+    run = Running([sys.executable, "-m", "dvc", "repro"], folder, clean())
+    took: dict[str, float] = {}
+    while run.process.poll() is None:
+        for name, stage in run.stages():
+            took[name] = max(took.get(name, 0.0), processor_seconds(stage))
+        time.sleep(0.2)
+    assert run.wait() == 0, run.text
+    return folder, took
+
+
+def processor_seconds(stage: psutil.Process) -> float:
+    """User and system time so far; 0 for a process that has ended."""
+    try:
+        times = stage.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return times.user + times.system
+
+
+@pytest.fixture(name="processor_seconds")
+def _processor_seconds() -> Callable[[psutil.Process], float]:
+    return processor_seconds

@@ -4,10 +4,8 @@ import os
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
@@ -46,13 +44,10 @@ def stage_names(folder: Path) -> list[str]:
 @thorough
 @pytest.mark.slow
 def test_each_stage_killed_once_and_the_same_command_ends_with_the_same_bytes(
-    small_pristine, tmp_path, clean_environment, start, tell
+    small_pristine, small_done, tmp_path, clean_environment, start, tell, processor_seconds
 ):
-    calm, disturbed = (
-        shutil.copytree(small_pristine, tmp_path / name, symlinks=True) for name in ("calm", "disturbed")
-    )
-    took = durations(start(REPRO, calm, clean_environment), stage_names(calm))
-    saw = {}
+    calm, took = small_done
+    disturbed = shutil.copytree(small_pristine, tmp_path / "disturbed", symlinks=True)
     for name in stage_names(disturbed):
         run = start(REPRO, disturbed, clean_environment)
         stage = run.until(lambda run=run, name=name: run.stage(name), within_s=1200)
@@ -60,7 +55,6 @@ def test_each_stage_killed_once_and_the_same_command_ends_with_the_same_bytes(
         run.until(lambda stage=stage, enough=enough: processor_seconds(stage) >= enough, within_s=1200)
         os.killpg(run.process.pid, signal.SIGKILL)  # dvc and the stage, at once
         run.wait()
-        saw[name] = run.text
     run = start(REPRO, disturbed, clean_environment)
     assert run.wait(3600) == 0, run.text
     expected, found = outputs(calm), outputs(disturbed)
@@ -77,24 +71,3 @@ def test_each_stage_killed_once_and_the_same_command_ends_with_the_same_bytes(
             first_message_s=0.0,
             outcome="same bytes" + (f" but for {why}" if why else ""),
         )
-
-
-def durations(run, names: list[str]) -> dict[str, float]:
-    """Processor seconds of each stage's process in an undisturbed `dvc repro`: the clock would tell of other work."""
-    took: dict[str, float] = {}
-    while run.process.poll() is None:
-        for name, stage in run.stages():
-            if name in names:
-                took[name] = max(took.get(name, 0.0), processor_seconds(stage))
-        time.sleep(0.2)
-    assert run.wait(3600) == 0, run.text
-    return took
-
-
-def processor_seconds(stage: psutil.Process) -> float:
-    """User and system time so far; 0 for a process that has ended."""
-    try:
-        times = stage.cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return times.user + times.system
