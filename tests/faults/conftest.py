@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -249,3 +250,58 @@ def processor_seconds(stage: psutil.Process) -> float:
 @pytest.fixture(name="processor_seconds")
 def _processor_seconds() -> Callable[[psutil.Process], float]:
     return processor_seconds
+
+
+HOLD = """
+while os.environ.get("HOLD") == stage and not Path(os.environ["GO"]).exists():
+    time.sleep(0.1)
+"""
+
+
+@pytest.fixture
+def held(toy, outside, tmp_path):
+    """The toy pipeline and an environment in which its stage `train` waits until the file `go` is there."""
+    head, line, rest = (toy / "toy.py").read_text().partition('if stage == "ingest":')
+    (toy / "toy.py").write_text(head + HOLD + line + rest)
+    return toy, {**outside, "HOLD": "train", "GO": str(tmp_path / "go")}, tmp_path / "go"
+
+
+@pytest.fixture(scope="session")
+def expected(pristine, tmp_path_factory):
+    """model.txt and reports/metrics.json of a run that nothing disturbed."""
+    folder = shutil.copytree(pristine, tmp_path_factory.mktemp("calm") / "toy", symlinks=True)
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=folder, check=True)
+    return _results(folder)
+
+
+def _results(folder: Path) -> dict[str, bytes]:
+    return {path: (folder / path).read_bytes() for path in ("model.txt", "reports/metrics.json", "reports/gate.json")}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def prefect_server(start, tmp_path, outside):
+    """begin() starts a Prefect server of this test and returns (Running, address) when it answers."""
+    port = free_port()
+
+    def begin():
+        from flows.server_watch import answers
+
+        settings = {"PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        server = start(command, tmp_path, outside | settings)
+        server.until(lambda: answers(f"http://127.0.0.1:{port}/api"))
+        return server, f"http://127.0.0.1:{port}/api"
+
+    return begin
+
+
+@pytest.fixture
+def results() -> Callable[[Path], dict[str, bytes]]:
+    """results(folder): what the toy pipeline's stages that compute have written."""
+    return _results

@@ -1,8 +1,7 @@
 """The flow of a toy pipeline: killed, stopped by an orchestrator, started twice, without its server, out of time."""
 
+import os
 import signal
-import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,55 +11,7 @@ import pytest
 pytestmark = pytest.mark.operations
 
 FLOW = [sys.executable, "-m", "flows.train"]
-HOLD = """
-while os.environ.get("HOLD") == stage and not Path(os.environ["GO"]).exists():
-    time.sleep(0.1)
-"""
-
-
-@pytest.fixture
-def held(toy, outside, tmp_path):
-    """The toy pipeline and an environment in which its stage `train` waits until the file `go` is there."""
-    head, line, rest = (toy / "toy.py").read_text().partition('if stage == "ingest":')
-    (toy / "toy.py").write_text(head + HOLD + line + rest)
-    return toy, {**outside, "HOLD": "train", "GO": str(tmp_path / "go")}, tmp_path / "go"
-
-
-@pytest.fixture(scope="module")
-def expected(pristine, tmp_path_factory):
-    """model.txt and reports/metrics.json of a run that nothing disturbed."""
-    import shutil
-
-    folder = shutil.copytree(pristine, tmp_path_factory.mktemp("calm") / "toy", symlinks=True)
-    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=folder, check=True)
-    return results(folder)
-
-
-def results(folder: Path) -> dict[str, bytes]:
-    return {path: (folder / path).read_bytes() for path in ("model.txt", "reports/metrics.json", "reports/gate.json")}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture
-def prefect_server(start, tmp_path, outside):
-    """begin() starts a Prefect server of this test and returns (Running, address) when it answers."""
-    port = free_port()
-
-    def begin():
-        from flows.server_watch import answers
-
-        settings = {"PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        server = start(command, tmp_path, outside | settings)
-        server.until(lambda: answers(f"http://127.0.0.1:{port}/api"))
-        return server, f"http://127.0.0.1:{port}/api"
-
-    return begin
+FAKETIME = (os.environ.get("NER_FAKETIME", ""), "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 
 def everything_gone(processes) -> bool:
@@ -70,7 +21,9 @@ def everything_gone(processes) -> bool:
     return alive == []
 
 
-def test_prefects_server_killed_in_mid_run_is_told_and_the_run_goes_on(held, prefect_server, start, tell, expected):
+def test_prefects_server_killed_in_mid_run_is_told_and_the_run_goes_on(
+    held, prefect_server, start, tell, expected, results
+):
     toy, environment, go = held
     server, api = prefect_server()
     run = start(FLOW, toy, environment | {"PREFECT_API_URL": api})
@@ -93,7 +46,7 @@ def test_prefects_server_killed_in_mid_run_is_told_and_the_run_goes_on(held, pre
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_flow_that_is_killed_or_stopped_leaves_no_process_and_goes_on(held, start, tell, expected, number):
+def test_a_flow_that_is_killed_or_stopped_leaves_no_process_and_goes_on(held, start, tell, expected, results, number):
     toy, environment, go = held
     run = start(FLOW, toy, environment)
     stage = run.until(lambda: run.stage("train"))
@@ -120,7 +73,7 @@ def test_a_flow_that_is_killed_or_stopped_leaves_no_process_and_goes_on(held, st
     )
 
 
-def test_two_runs_at_once_on_one_checkout_the_second_is_told_who_works(held, start, tell, expected):
+def test_two_runs_at_once_on_one_checkout_the_second_is_told_who_works(held, start, tell, expected, results):
     toy, environment, go = held
     first = start(FLOW, toy, environment)
     first.until(lambda: first.stage("train"))
@@ -155,4 +108,31 @@ def test_a_stage_that_takes_too_long_is_ended_with_a_sentence(held, start, tell,
         saw=line[line.index("train: it took") :],
         first_message_s=seconds,
         outcome="refused with a sentence, status 1; no process is left",
+    )
+
+
+@pytest.mark.parametrize("jump", ["-1d", "+400d"])
+def test_a_clock_that_jumps_changes_nothing(held, start, tell, expected, results, tmp_path, jump):
+    library = next((path for path in FAKETIME if Path(path).exists()), None)
+    if library is None:
+        pytest.skip("libfaketime is not installed: apt install libfaketime, or name it in NER_FAKETIME")
+    toy, environment, go = held
+    clock = tmp_path / "clock"
+    clock.write_text("+0\n")
+    environment |= {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
+    environment |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}  # it is monotonic by its promise
+    run = start(FLOW, toy, environment)
+    run.until(lambda: run.stage("train"))
+    clock.write_text(f"{jump}\n")
+    go.touch()
+    assert run.wait() == 0, run.text
+    assert results(toy) == expected and "Traceback" not in run.text
+    again = start(FLOW, toy, environment)
+    assert again.wait() == 0 and "Running stage" not in again.text, again.text
+    tell(
+        fault=f"a clock that jumps by {jump.replace('d', ' days')}",
+        made="libfaketime under `make train`, its stages and its Prefect server, during stage train",
+        saw="nothing",
+        first_message_s=0.0,
+        outcome="same bytes; the next run finds every stage done",
     )

@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import time
-from pathlib import Path
 
 import httpx
 import pytest
@@ -98,7 +97,7 @@ def test_gone_before_training_and_back_after_it(small_pristine, server, tmp_path
         made="nothing listens at MLFLOW_TRACKING_URI, `dvc repro`",
         saw=f"{line}; then: {refused}",
         first_message_s=seconds,
-        outcome="training goes on, the gate refuses in a sentence; `make resync` then gave the run its curves and scores",
+        outcome="training goes on, the gate refuses in a sentence; `make resync` then tells curves and scores",
     )
     again = start(REPRO, folder, environment)
     assert again.wait(1800) == 0, again.text
