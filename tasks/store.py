@@ -67,8 +67,9 @@ def client() -> Any:
 
     if not tracking_uri().startswith("http"):
         _give_up_soon()
-    for name in ("alembic", "mlflow.store.db.utils", "urllib3.connectionpool"):  # every table made, every retry
+    for name in ("alembic", "urllib3.connectionpool"):  # every table made, every retry
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a trace of what it also raises
     return MlflowClient(tracking_uri=tracking_uri(), registry_uri=os.environ.get("MLFLOW_REGISTRY_URI"))
 
 

@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.operations
 
 FLOW = [sys.executable, "-m", "flows.train"]
-FAKETIME = (os.environ.get("NER_FAKETIME", ""), "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+FAKETIME = (os.environ.get("NER_FAKETIME", ""), "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 
 
 def everything_gone(processes) -> bool:
