@@ -4,7 +4,6 @@ NER_FAULTS names the file that gets a JSON line a fault (make faults); without i
 """
 
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -38,6 +37,10 @@ def _load(path: Path) -> Any:
 
 _flows = _load(ROOT / "tests" / "flows" / "conftest.py")
 pristine, toy, outside, set_params = _flows.pristine, _flows.toy, _flows.outside, _flows.set_params
+
+
+_tasks = _load(ROOT / "tests" / "tasks" / "conftest.py")
+make_wheel = _tasks.make_wheel
 
 
 class Running:
@@ -133,19 +136,6 @@ def start() -> Iterator[Callable[..., Running]]:
     yield begin
     for one in started:
         one.end()
-
-
-@pytest.fixture
-def tell() -> Callable[..., None]:
-    """tell(fault=..., made=..., saw=..., first_message_s=..., outcome=...) writes the line of this fault."""
-
-    def write(**about: Any) -> None:
-        assert set(about) == {"fault", "made", "saw", "first_message_s", "outcome"}, about
-        if path := os.environ.get("NER_FAULTS"):
-            with Path(path).open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(about, ensure_ascii=False) + "\n")
-
-    return write
 
 
 @pytest.fixture
