@@ -29,7 +29,7 @@ def test_prefects_server_killed_in_mid_run_is_told_and_the_run_goes_on(
     run = start(FLOW, toy, environment | {"PREFECT_API_URL": api})
     run.until(lambda: run.stage("train"))
     gone = server.kill()
-    run.until(lambda: "does not answer: the stages go on" in run.text, within_s=60)
+    run.until(lambda: "does not answer: the stages go on" in run.text, within_s=600)
     go.touch()
     assert run.wait() == 0, run.text
     took = time.monotonic() - gone
@@ -52,7 +52,7 @@ def test_a_flow_that_is_killed_or_stopped_leaves_no_process_and_goes_on(held, st
     stage = run.until(lambda: run.stage("train"))
     family = run.descendants()
     at = run.kill(number)
-    status = run.wait(60)
+    status = run.wait(120)
     assert everything_gone([stage, *family])
     assert status == (-9 if number == signal.SIGKILL else 143), run.text
     go.touch()

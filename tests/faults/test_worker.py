@@ -39,7 +39,7 @@ def test_the_run_of_a_worker_that_dies_is_taken_up_by_another(held, prefect_serv
         def state():
             return client.read_flow_run(run.id).state
 
-        second.until(lambda: state().name == "AwaitingRetry", within_s=300, every_s=1)
+        second.until(lambda: state().name == "AwaitingRetry", within_s=900, every_s=1)
         noticed, said = time.monotonic() - killed, state().message
         second.until(lambda: state().is_final(), within_s=600, every_s=1)
         assert state().is_completed(), state().message
