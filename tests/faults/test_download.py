@@ -24,7 +24,8 @@ def corpus(small_pristine, mini_folder, make_wheel, tmp_path):
 
     entry = {"kind": "wheel", "description": "ours", "license": "Apache-2.0", "language": "en"}
     entry |= {"document_boundaries": True, "in_order": True}
-    entry["wheels"] = [{"requirement": "tinycorpus==1.0", "sha256": sha256(put().read_bytes())}]
+    right = put().read_bytes()
+    entry["wheels"] = [{"requirement": "tinycorpus==1.0", "sha256": sha256(right)}]
     entry["splits"] = {
         split: {"path": f"pkg/{name}.txt", "sha256": sha256(texts[name])}
         for split, name in (("train", "train"), ("validation", "valid"), ("test", "test"))
@@ -34,7 +35,7 @@ def corpus(small_pristine, mini_folder, make_wheel, tmp_path):
     (folder / "catalog.yaml").write_text(yaml.safe_dump(catalog, sort_keys=False))
     params = (folder / "params.yaml").read_text()
     (folder / "params.yaml").write_text(params.replace("source: local/mini", "source: tiny"))
-    return folder, put
+    return folder, put, right
 
 
 def sha256(content: bytes) -> str:
@@ -49,14 +50,14 @@ def ingest(folder, environment):
 
 
 def test_a_swapped_download_is_refused_and_the_right_one_is_taken(corpus, clean_environment, tell):
-    folder, put = corpus
-    put(train=b"EU B-PER\n")  # the wheel of that name and version, with another text in it
+    folder, put, right = corpus
+    wheel = put(train=b"EU B-PER\n")  # the wheel of that name and version, with another text in it
     done, seconds = ingest(folder, clean_environment)
     sentence = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1 and "has another sha256 than catalog.yaml says" in sentence, done.stderr
     assert "Traceback" not in done.stderr and not (folder / "data/prepared").exists()
     assert list((folder / "data").glob(".prepared*")) == []
-    put()
+    wheel.write_bytes(right)
     assert ingest(folder, clean_environment)[0].returncode == 0
     tell(
         fault="a corrupt or swapped download",
@@ -68,7 +69,7 @@ def test_a_swapped_download_is_refused_and_the_right_one_is_taken(corpus, clean_
 
 
 def test_an_index_that_is_gone_is_told_and_tried_again_for_seconds_only(corpus, clean_environment, start, tell):
-    folder, _ = corpus
+    folder, *_ = corpus
     shutil.rmtree(os.environ["PIP_FIND_LINKS"])
     gone = {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
     environment = {name: value for name, value in (clean_environment | gone).items() if value}
