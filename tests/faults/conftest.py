@@ -243,17 +243,19 @@ def _processor_seconds() -> Callable[[psutil.Process], float]:
 
 
 HOLD = """
+import os
 while os.environ.get("HOLD") == stage and not Path(os.environ["GO"]).exists():
     time.sleep(0.1)
 """
 
 
 @pytest.fixture
-def held(toy, outside, tmp_path):
-    """The toy pipeline and an environment in which its stage `train` waits until the file `go` is there."""
+def held(toy, outside, tmp_path, shared_server):
+    """The toy pipeline, an environment in which its stage `train` waits until a file is there, and that file."""
     head, line, rest = (toy / "toy.py").read_text().partition('if stage == "ingest":')
     (toy / "toy.py").write_text(head + HOLD + line + rest)
-    return toy, {**outside, "HOLD": "train", "GO": str(tmp_path / "go")}, tmp_path / "go"
+    environment = {**outside, "HOLD": "train", "GO": str(tmp_path / "go"), "PREFECT_API_URL": shared_server}
+    return toy, environment, tmp_path / "go"
 
 
 @pytest.fixture(scope="session")
@@ -274,21 +276,33 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory) -> Iterator[str]:
+    """The address of a Prefect server for all tests here that do not take it away."""
+    server, address = serve(tmp_path_factory.mktemp("prefect"))
+    yield address
+    server.end()
+
+
 @pytest.fixture
-def prefect_server(start, tmp_path, outside):
-    """begin() starts a Prefect server of this test and returns (Running, address) when it answers."""
+def prefect_server(tmp_path) -> Iterator[tuple[Running, str]]:
+    """A Prefect server of this test alone, and its address."""
+    server, address = serve(tmp_path)
+    yield server, address
+    server.end()
+
+
+def serve(folder: Path) -> tuple[Running, str]:
+    """Start a Prefect server with its database in the folder; returns when it answers."""
+    from flows.server_watch import answers
+
     port = free_port()
-
-    def begin():
-        from flows.server_watch import answers
-
-        settings = {"PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        server = start(command, tmp_path, outside | settings)
-        server.until(lambda: answers(f"http://127.0.0.1:{port}/api"))
-        return server, f"http://127.0.0.1:{port}/api"
-
-    return begin
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    kept |= {"PREFECT_HOME": str(folder), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    server = Running(command, folder, kept)
+    server.until(lambda: answers(f"http://127.0.0.1:{port}/api"))
+    return server, f"http://127.0.0.1:{port}/api"
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def test_prefects_server_killed_in_mid_run_is_told_and_the_run_goes_on(
     held, prefect_server, start, tell, expected, results
 ):
     toy, environment, go = held
-    server, api = prefect_server()
+    server, api = prefect_server
     run = start(FLOW, toy, environment | {"PREFECT_API_URL": api})
     run.until(lambda: run.stage("train"))
     gone = server.kill()
@@ -131,7 +131,7 @@ def test_a_clock_that_jumps_changes_nothing(held, start, tell, expected, results
     assert again.wait() == 0 and "Running stage" not in again.text, again.text
     tell(
         fault=f"a clock that jumps by {jump.replace('d', ' days')}",
-        made="libfaketime under `make train`, its stages and its Prefect server, during stage train",
+        made="libfaketime under `make train` and its stages, during stage train",
         saw="nothing",
         first_message_s=0.0,
         outcome="same bytes; the next run finds every stage done",

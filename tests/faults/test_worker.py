@@ -19,11 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKER = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "ner"]
 
 
-def test_the_run_of_a_worker_that_dies_is_taken_up_by_another(held, prefect_server, start, tell, expected, results):
+def test_the_run_of_a_worker_that_dies_is_taken_up_by_another(held, shared_server, start, tell, expected, results):
     toy, environment, go = held
     for room in ("flows", "ner", "tasks"):
         (toy / room).symlink_to(ROOT / room, target_is_directory=True)
-    _, api = prefect_server()
+    api = shared_server
     environment |= {"PREFECT_API_URL": api, "MLFLOW_TRACKING_URI": api, "PWD": str(toy)}  # it only asks for its health
     first = start([sys.executable, "-m", "flows.worker"], toy, environment)
     first.until(lambda: "ready" in first.text, within_s=600)
