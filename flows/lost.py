@@ -50,7 +50,7 @@ def automation(silent_s: float = SILENT_S) -> Automation:
             threshold=1,
             within=timedelta(seconds=silent_s),
         ),
-        actions=[ChangeFlowRunState(state=StateType.SCHEDULED, name="AwaitingRetry", message=MESSAGE, force=True)],
+        actions=[ChangeFlowRunState(state=StateType.SCHEDULED, name="AwaitingRetry", message=MESSAGE)],
     )
 
 
