@@ -41,8 +41,8 @@ def test_a_stage_that_is_killed_ends_by_the_same_command_with_the_same_bytes(
     shutil.rmtree(folder / ".dvc" / "cache" / "runs")  # or DVC would take the result from there
     command = [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", name]
     run = start(command, folder, clean_environment)
-    stage = run.until(lambda: run.stage(name))
-    run.until(lambda: processor_seconds(stage) >= SHARE * took[name])
+    stage = run.until(lambda: run.stage(name), every_s=0.02)  # the shortest take half a second
+    run.until(lambda: processor_seconds(stage) >= SHARE * took[name], every_s=0.02)
     os.killpg(run.process.pid, signal.SIGKILL)  # dvc and the stage, at once
     run.wait()
     again = start(command, folder, clean_environment)
