@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback test test-operations test-fast check clean
+.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback resync faults test test-operations test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -76,6 +76,13 @@ history: $(ENV)  ## who was champion when, which checks passed, who went back an
 
 rollback: $(ENV)  ## put the alias champion back on the last good version: make rollback REASON="why"
 	@python -m tasks.promotion --rollback="$$REASON"
+
+resync: $(ENV)  ## tell MLflow what runs could not tell it while it was away
+	@python -m tasks.resync
+
+faults: $(ENV)  ## break everything on purpose and write docs/faults.md: processes killed, disks filled, servers gone (half an hour)
+	@rm -f .ner/faults.jsonl && mkdir -p .ner
+	@NER_FAULTS="$(CURDIR)/.ner/faults.jsonl" python -m pytest tests/faults "tests/flows/test_sharing.py::test_two_runs_at_the_same_time_compute_nothing_twice_but_what_asks_their_own_registry"; python tests/faults/table.py .ner/faults.jsonl
 
 test: $(ENV)  ## every test but those of operations, in two processes
 	@python -m pytest -n 2 --dist loadfile -m "not operations"

@@ -12,12 +12,20 @@ import httpx
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, temporary_settings
 
 from flows import overrides
-from flows.record import load_record
+from flows.record import Record, load_record
 from flows.summary import render
 from ner.errors import NerError
 
 STARTUP_TIMEOUT_S = 120  # Prefect's own limit of 20 s is too short while its database is made
 CTRL_C = 130
+NO_SERVER = (
+    "Prefect's server cannot be reached ({error}), so there was no run: start it with `make up`, or unset "
+    "PREFECT_API_URL to have a temporary one, then run the same command again."
+)
+UNHEARD = (
+    "Prefect's server was gone when the run ended, so it is shown there as running; what follows is its end, and what "
+    "it made is in its place."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,11 +51,19 @@ def run_here(changes: overrides.Changes) -> int:
     from flows.train import ner
 
     root = Path.cwd()
-    with reachable_server():
-        state = ner(**changes, return_state=True)
-    record = load_record(root, str(state.state_details.flow_run_id))
-    if record is None:
-        raise NerError(f"the flow run ended as {state.name}: {state.message}")
+    Record.last = None
+    try:
+        with reachable_server():
+            state = ner(**changes, return_state=True)
+    except (httpx.HTTPError, RuntimeError) as error:  # the second is how Prefect says that its server did not start
+        record = Record.last
+        if record is None:
+            raise NerError(NO_SERVER.format(error=" ".join(str(error).split()) or type(error).__name__)) from None
+        print(f"train: {UNHEARD}", file=sys.stderr, flush=True)
+    else:
+        record = load_record(root, str(state.state_details.flow_run_id))
+        if record is None:
+            raise NerError(f"the flow run ended as {state.name}: {state.message}")
     if record.outcomes:
         print("\n" + render(record, root) + "\n", flush=True)
     if record.sentence:
@@ -67,6 +83,7 @@ def reachable_server() -> AbstractContextManager[Any]:
 
 
 def _end(number: int, _frame: Any) -> None:
+    print("train: stopped by SIGTERM; run the same command again to go on.", file=sys.stderr, flush=True)
     raise SystemExit(128 + number)
 
 

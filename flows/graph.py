@@ -4,6 +4,7 @@ for stage in read_graph(root):      # in an order in which every stage comes aft
     reasons = why_changed(root, stage.name)         # () when there is nothing to do
 """
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
 
+from flows.restored import remove_damaged
 from ner.errors import BusyError, NerError
 
 DVC_BUSY = "another DVC command works on this checkout: wait until it has ended, then run the same command again."
@@ -48,15 +50,16 @@ def read_graph(root: Path) -> list[Stage]:
     return stages
 
 
-def why_changed(root: Path, name: str) -> tuple[str, ...]:
+def why_changed(root: Path, name: str, log: Callable[[str], None] = print) -> tuple[str, ...]:
     """Why DVC would run the stage now, a few words each; empty when it would not.
 
-    Outputs that are only missing, and are in DVC's cache, are put back first. Raises BusyError.
+    Outputs that are only missing, and are whole in DVC's cache, are put back first; a damaged file there is removed,
+    and `log` gets a line. Raises BusyError.
     """
     with _repository(root) as repo:
         status = _status(repo, name)
         if _only_outputs_missing(status):
-            _put_back(repo, name)
+            _put_back(repo, name, log)
             status = _status(repo, name)
     return tuple(_reasons(status))
 
@@ -105,7 +108,11 @@ def _status(repo: Repo, name: str) -> list[Any]:
 
 
 def _target(repo: Repo, name: str) -> str:
-    return f"{repo.root_dir}/dvc.yaml:{name}"  # a bare name would be looked up in the working directory
+    return f"{_file(repo)}:{name}"  # a bare name would be looked up in the working directory
+
+
+def _file(repo: Repo) -> str:
+    return f"{repo.root_dir}/dvc.yaml"
 
 
 def _only_outputs_missing(status: list[Any]) -> bool:
@@ -113,7 +120,10 @@ def _only_outputs_missing(status: list[Any]) -> bool:
     return bool(changes) and all(outs and set(outs.values()) <= {"deleted"} for outs in changes)
 
 
-def _put_back(repo: Repo, name: str) -> None:
+def _put_back(repo: Repo, name: str, log: Callable[[str], None]) -> None:
+    for stage in repo.stage.load_all(_file(repo), name):
+        for out in stage.outs:
+            remove_damaged(out, log)
     try:
         repo.checkout(targets=[_target(repo, name)], allow_missing=True)
     except LockError:

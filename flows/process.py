@@ -9,10 +9,13 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from ner.errors import NerError
 
 GUARD = Path(__file__).with_name("guard.py")
 PROGRESS_EVERY_S = 10  # a bar that redraws itself many times a second becomes one line in so many seconds
@@ -21,10 +24,21 @@ _ENDS = re.compile(r"\r\n|\n|\r")
 _STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def stream(command: Sequence[str], folder: Path, environment: Mapping[str, str], on_line: Callable[[str], None]) -> int:
+class OutOfTime(NerError):
+    """A command took longer than it may; none of its processes is left."""
+
+
+def stream(
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    on_line: Callable[[str], None],
+    within_s: float | None = None,
+) -> int:
     """Run `command` in a process group of its own, give every line that it prints to `on_line`, return its status.
 
-    Whatever ends the wait early (Ctrl-C, SIGTERM, an error in `on_line`) also ends the whole group.
+    Whatever ends the wait early (Ctrl-C, SIGTERM, an error in `on_line`) also ends the whole group. So does the end of
+    `within_s`, and then OutOfTime is raised.
     """
     child = subprocess.Popen(
         [sys.executable, "-I", str(GUARD), *command],
@@ -35,17 +49,41 @@ def stream(command: Sequence[str], folder: Path, environment: Mapping[str, str],
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+    limit = _Limit(child, within_s)
     try:
         assert child.stdin and child.stdout
         for line in read_lines(child.stdout.fileno()):
             on_line(line)
-        return child.wait()
+        status = child.wait()
+        if limit.is_over:
+            raise OutOfTime(f"{' '.join(command[-2:])} took more than {within_s:g} s and was ended.")
+        return status
     except BaseException:
         stop_group(child)
         raise
     finally:
+        limit.lift()
         child.stdin.close()
         child.stdout.close()
+
+
+class _Limit:
+    """Stops a child's process group when its time is over, unless lifted before."""
+
+    def __init__(self, child: subprocess.Popen[bytes], within_s: float | None) -> None:
+        self.is_over = False
+        self._child = child
+        self._timer = threading.Timer(min(within_s or 0, threading.TIMEOUT_MAX), self._stop)
+        self._timer.daemon = True
+        if within_s is not None:
+            self._timer.start()
+
+    def lift(self) -> None:
+        self._timer.cancel()
+
+    def _stop(self) -> None:
+        self.is_over = True
+        stop_group(self._child)
 
 
 def stop_group(child: subprocess.Popen[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 
+import httpx
 from prefect.exceptions import FailedRun
 
 from ner.errors import NerError
@@ -20,8 +21,8 @@ def shorten_logs() -> None:
 class _Sentences(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        if isinstance(error, FailedRun):
-            return False  # the line before it has the sentence
+        if isinstance(error, FailedRun | httpx.HTTPError):
+            return False  # another line has the sentence: of the stage that failed, or of the server that is gone
         if error is None or isinstance(error, NerError):
             record.exc_info = None
         message = record.getMessage()

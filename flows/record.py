@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from flows.graph import Stage, maker_of
 from flows.stages import CACHED, RAN, Outcome
@@ -26,6 +26,7 @@ class Record:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     sentence: str = ""  # why the run failed
     exit_status: int = 0
+    last: ClassVar["Record | None"] = None  # of this process: what a run came to whose end Prefect did not hear of
 
     def report(self, path: str) -> Path | None:
         """The report, if it is of this run: its stage ran or was cached, or failed and still wrote it."""
@@ -43,6 +44,7 @@ class Record:
 
     def save(self, root: Path) -> None:
         """Write run.json."""
+        Record.last = self
         about = asdict(self) | {"folder": str(self.folder)}
         write_json(root / RUNS / self.flow_run_id / "run.json", about)
 

@@ -2,13 +2,15 @@
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows.graph import DVC_BUSY, why_changed
-from flows.process import stream
+from flows.process import OutOfTime, stream
+from flows.restored import forget_damaged
 from flows.sharing import NOT_SHARED, receive, remote_of, send, stage_key, turn
 from ner.errors import BusyError, GateFailed, NerError, ValidationFailed
 
@@ -23,6 +25,11 @@ _CHATTER = re.compile(
 )
 _FROM_CACHE = re.compile(r"^Stage '.*' is cached - skipping run")
 _NOTHING_TO_DO = re.compile(r"^Stage '.*' didn't change, skipping")
+TOO_LONG = (
+    "it took more than {:g} min, its limit, and was ended; set limits.stage_minutes_of in params.yaml higher, "
+    "or find out in its log what it waits for, then run the same command again."
+)
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _STATUS = re.compile(r"exited with (-?\d+)$")
 _BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by|has locks on it")
 _HOLDER = re.compile(r"^\s*\(PID (\d+)\): (.+)$")
@@ -37,13 +44,16 @@ class Outcome:
     exit_status: int = 0
 
 
-def run_stage(root: Path, name: str, environment: Mapping[str, str], log: Callable[[str], None]) -> Outcome:
+def run_stage(
+    root: Path, name: str, environment: Mapping[str, str], log: Callable[[str], None], minutes: float | None = None
+) -> Outcome:
     """Bring one stage up to date in `root`. Everything that it prints goes to `log`. Raises BusyError.
 
     Where DVC has a default remote, the result is taken from there if another checkout has put it there, and sent there
-    if not.
+    if not. A stage that takes more than `minutes` is ended. What comes out of DVC's cache is verified: a damaged file
+    is removed from it, and the stage runs.
     """
-    reasons = why_changed(root, name)
+    reasons = why_changed(root, name, log)
     options = ["--single-item"]
     if not reasons:
         if name != REGISTER or is_registered(root, environment, log):
@@ -53,22 +63,35 @@ def run_stage(root: Path, name: str, environment: Mapping[str, str], log: Callab
     else:
         log("changed: " + ", ".join(reasons))
     if name in NOT_SHARED or remote_of(root) is None:
-        return reproduce(root, name, options, environment, log)
+        return reproduce(root, name, options, environment, log, minutes)
     with turn(name, stage_key(root, name), log):
         receive(root, name, log)
-        outcome = reproduce(root, name, options, environment, log)
+        outcome = reproduce(root, name, options, environment, log, minutes)
         if outcome.how != FAILED:
             send(root, name, log)
     return outcome
 
 
 def reproduce(
-    root: Path, name: str, options: list[str], environment: Mapping[str, str], log: Callable[[str], None]
+    root: Path,
+    name: str,
+    options: list[str],
+    environment: Mapping[str, str],
+    log: Callable[[str], None],
+    minutes: float | None = None,
 ) -> Outcome:
-    """`dvc repro` of one stage, which takes its result from DVC's run cache or runs it. Raises BusyError."""
+    """`dvc repro` of one stage, which takes its result from DVC's run cache or runs it. Raises BusyError.
+
+    A result whose files in the cache are damaged is not taken: the stage runs.
+    """
     listener = _Listener(name, log)
     command = [sys.executable, "-m", "dvc", "repro", *options, name]
-    status = stream(command, root, environment, listener.hear)
+    try:
+        status = stream(command, root, environment, listener.hear, None if minutes is None else minutes * 60)
+    except OutOfTime:
+        return Outcome(FAILED, f"{name}: {TOO_LONG.format(minutes)}", 1)
+    if status == 0 and listener.cached and "--force" not in options and forget_damaged(root, name, log):
+        return reproduce(root, name, [*options, "--force"], environment, log, minutes)
     if status == 0:
         return Outcome(CACHED, "Its result came from DVC's cache.") if listener.cached else Outcome(RAN, "It ran.")
     if listener.is_busy:
@@ -138,9 +161,15 @@ class _Listener:
         if self._said:
             return self._said
         if self.status is not None and self.status < 0:
-            return f"{self._name}: it was killed (signal {-self.status}); often the memory ran out."
+            why = "often the memory ran out" if self.status == -signal.SIGKILL else "run the same command again"
+            return f"{self._name}: it was killed (signal {-self.status}); {why}."
         if self.status is not None:
             return f"{self._name}: it ended with status {self.status}; the lines above in its log say why."
+        if self._error and _FULL.search(self._error):
+            return (
+                f"{self._name}: the disk is full, so DVC could not keep its result, which lies in the working tree: "
+                f"make room, then `dvc commit --force {self._name}` keeps it without running the stage again."
+            )
         return (
             f"{self._name}: {self._error.removeprefix(f'failed to reproduce {self._name!r}: ')}"
             if self._error

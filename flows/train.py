@@ -7,30 +7,36 @@ Writes  what the stages write; .ner/runs/<flow run id>/run.json; artifacts in Pr
 """
 
 import os
+import re
 import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import httpx
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Failed, State
 
 from flows import overrides
 from flows.artifacts import publish
 from flows.graph import Stage, read_graph
 from flows.lock import hold
+from flows.lost import check_count
 from flows.quiet import shorten_logs
 from flows.record import Record
+from flows.server_watch import answers, told_when_gone
 from flows.stages import CACHED, FAILED, Outcome, failure, run_stage, stage_environment
 from flows.workspace import RUNS, workspace, workspace_environment
 from ner.errors import NerError
+from ner.params import LimitsParams
 
-RETRIES, RETRY_DELAY_S = 2, 15
-MENDABLE = "Try again"  # how a stage's sentence says that the same command may succeed later (no network)
+# How a stage's sentence says that the same may succeed in a while: a download or a server that cannot be reached.
+MENDABLE = re.compile(r"Try again|cannot be reached|does not answer in time")
 
-Data, Model, Encoding, Validation, Train, Prediction, Evaluation, Seeds, Gate, Export, Registry = (
+Data, Model, Encoding, Validation, Train, Prediction, Evaluation, Seeds, Gate, Export, Registry, Limits = (
     overrides.partial_block(block)
     for block in overrides.Params.model_fields
     if block != "sweep"  # no stage reads it
@@ -50,6 +56,7 @@ def ner(
     gate: Gate | None = None,
     export: Export | None = None,
     registry: Registry | None = None,
+    limits: Limits | None = None,
 ) -> State:
     """Corpus and encoder to a gated, registered model version: the stages of dvc.yaml with params.yaml.
 
@@ -67,19 +74,31 @@ def ner(
         gate=gate,
         export=export,
         registry=registry,
+        limits=limits,
     )
     shorten_logs()
     root = Path.cwd()
     record = Record(flow_run_id=str(flow_run.id), folder=root, started=time.time())
-    try:
-        run_pipeline(root, blocks, record)
-    except NerError as error:
-        record.sentence, record.exit_status = str(error), error.exit_status
-    record.save(root)
-    publish(record)
+    api = PREFECT_API_URL.value()
+    with told_when_gone(api, get_run_logger().warning):
+        try:
+            run_pipeline(root, blocks, record)
+        except NerError as error:
+            record.sentence, record.exit_status = str(error), error.exit_status
+        record.save(root)
+        show(record, api)
     if record.sentence:
         return Failed(message=record.sentence)
     return Completed(message="All stages are up to date.")
+
+
+def show(record: Record, api: str | None) -> None:
+    """Create the run's artifacts, where there is a server to take them: without them the run ends as it would."""
+    try:
+        if api is None or answers(api) is not False:
+            publish(record)
+    except httpx.HTTPError as error:
+        get_run_logger().warning(f"The run's artifacts are not in Prefect: {error}.")
 
 
 def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
@@ -89,6 +108,8 @@ def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
     """
     record.changes = overrides.given(blocks)
     params = overrides.apply(root, record.changes)
+    limits = LimitsParams.model_validate(params["limits"])
+    check_count(flow_run.run_count, limits.taken_up)
     record.stages = read_graph(root)
     environment = stage_environment(record.flow_run_id, flow_run.ui_url if os.environ.get("PREFECT_API_URL") else None)
     who = f"flow run {flow_run.name}"
@@ -100,12 +121,12 @@ def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
         with place as folder:
             record.folder = folder
             try:
-                run_stages(record, environment)
+                run_stages(record, environment, limits)
             finally:
                 record.folder = root / RUNS / record.flow_run_id if record.changes else root
 
 
-def run_stages(record: Record, environment: dict[str, str]) -> None:
+def run_stages(record: Record, environment: dict[str, str], limits: LimitsParams) -> None:
     """Run a task for each stage. Raises the first failed stage's error; what depends on it is shown as not ready."""
     states: dict[str, State] = {}
     failed: Outcome | None = None
@@ -113,8 +134,15 @@ def run_stages(record: Record, environment: dict[str, str]) -> None:
         needed = [states[name] for name in stage.needs if name in states]
         if failed and all(state.is_completed() for state in needed):
             continue  # it could run, but the run is lost: what is running has ended, nothing new begins
-        run = bring_up_to_date.with_options(name=stage.name, task_run_name=stage.name, description=stage.description)
-        states[stage.name] = run(stage, record, environment, wait_for=needed, return_state=True)
+        run = bring_up_to_date.with_options(
+            name=stage.name,
+            task_run_name=stage.name,
+            description=stage.description,
+            retries=len(limits.retry_after_s),
+            retry_delay_seconds=[float(wait) for wait in limits.retry_after_s],
+        )
+        minutes = limits.minutes(stage.name)
+        states[stage.name] = run(stage, record, environment, minutes, wait_for=needed, return_state=True)
         if failed is None and not states[stage.name].is_completed():
             failed = record.outcomes.get(stage.name) or Outcome(
                 FAILED, f"{stage.name}: {states[stage.name].message}", 1
@@ -124,15 +152,15 @@ def run_stages(record: Record, environment: dict[str, str]) -> None:
 
 
 def _is_mendable(_task: Any, _run: Any, state: State) -> bool:
-    return MENDABLE in (state.message or "")
+    return bool(MENDABLE.search(state.message or ""))
 
 
-@task(retries=RETRIES, retry_delay_seconds=RETRY_DELAY_S, retry_condition_fn=_is_mendable, cache_policy=NO_CACHE)
-def bring_up_to_date(stage: Stage, record: Record, environment: dict[str, str]) -> State:
+@task(retry_condition_fn=_is_mendable, cache_policy=NO_CACHE)
+def bring_up_to_date(stage: Stage, record: Record, environment: dict[str, str], minutes: float) -> State:
     """Run the stage where DVC finds it changed. Its task run ends as Completed, Cached or Failed."""
     log = get_run_logger()
     try:
-        outcome = run_stage(record.folder, stage.name, environment, log.info)
+        outcome = run_stage(record.folder, stage.name, environment, log.info, minutes)
     except NerError as error:
         outcome = Outcome(FAILED, f"{stage.name}: {error}", error.exit_status)
     except Exception as error:  # ours to mend: the trace is in the log, and the run does not go on

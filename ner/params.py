@@ -193,6 +193,19 @@ class RegistryParams(Block):
     experiment: Name
 
 
+class LimitsParams(Block):
+    """How the flow treats its stages. No stage depends on it, and `dvc repro` alone knows none of it."""
+
+    stage_minutes: Annotated[float, Field(gt=0)]
+    stage_minutes_of: dict[str, Annotated[float, Field(gt=0)]]
+    retry_after_s: list[Annotated[int, Field(ge=0)]]
+    taken_up: Annotated[int, Field(ge=0)]
+
+    def minutes(self, stage: str) -> float:
+        """How long that stage may take."""
+        return self.stage_minutes_of.get(stage, self.stage_minutes)
+
+
 class Params(Block):
     """All of params.yaml."""
 
@@ -208,6 +221,7 @@ class Params(Block):
     export: ExportParams
     registry: RegistryParams
     sweep: SweepParams
+    limits: LimitsParams
 
 
 def parse_params(text: str, where: str = "params.yaml") -> Params:

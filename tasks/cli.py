@@ -6,6 +6,7 @@ if __name__ == "__main__":
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 
@@ -22,6 +23,10 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "TOKENIZERS_PARALLELISM": "true",
 }
+FULL = "a file could not be written: the disk is full; make room, then run the same command again."
+_FULL = re.compile(
+    r"No space left on device|os error 28|disk is full|PytorchStreamWriter failed|Disk quota exceeded|inline_container"
+)
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
 
@@ -34,11 +39,26 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
         fail(name, str(error), error.exit_status)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            if is_full_disk(error):
+                fail(name, FULL, 1)
             raise
         where = f" at {error.filename}" if error.filename else ""
         fail(name, f"{os.strerror(error.errno)}{where}: make room or give access, then run the same command again.", 1)
     except KeyboardInterrupt:
         fail(name, "stopped by Ctrl-C; run the same command again to go on.", 130)
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        fail(name, FULL, 1)
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error: also one of a library that tells no errno, as safetensors and torch."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) or _FULL.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def fail(name: str, sentence: str, status: int) -> None:

@@ -17,6 +17,7 @@ from ner.errors import RegistryError
 from tasks.provenance import flow_run_id, git_state
 
 QUICK_TIMEOUT_S, PATIENT_TIMEOUT_S = "4", "120"
+DATABASE_ATTEMPTS = 4  # with 1.1 s between the first and the last
 PARAMS_A_CALL = 100  # MLflow's own limit
 CONTEXTS = {"train": "training", "validation": "validation", "test": "test"}
 
@@ -64,9 +65,19 @@ def client() -> Any:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow import MlflowClient
 
-    for name in ("alembic", "mlflow.store.db.utils", "urllib3.connectionpool"):  # every table made, every retry
+    if not tracking_uri().startswith("http"):
+        _give_up_soon()
+    for name in ("alembic", "urllib3.connectionpool"):  # every table made, every retry
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a trace of what it also raises
     return MlflowClient(tracking_uri=tracking_uri(), registry_uri=os.environ.get("MLFLOW_REGISTRY_URI"))
+
+
+def _give_up_soon() -> None:
+    """A database that cannot be opened is tried so often by MLflow that 100 s go by in silence; it has no setting."""
+    from mlflow.store.db import utils
+
+    utils.MAX_RETRY_COUNT = DATABASE_ATTEMPTS
 
 
 @contextmanager
@@ -182,5 +193,9 @@ def _sentence(error: Exception) -> str:
         return f"{where} cannot be reached (nothing answers there): {what_to_do}."
     if "timed out" in text.lower() or "timeout" in text.lower():
         return f"{where} does not answer in time: {what_to_do}."
+    if "readonly database" in text or "read-only" in text.lower():
+        return f"{where} is read-only: make its file and its folder writable, then run the same command again."
+    if "disk is full" in text or "No space left on device" in text:
+        return f"{where} has no room on its disk: make room, then run the same command again."
     first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return f"{where} refuses: {first[:300].rstrip('.')}."

@@ -34,7 +34,7 @@ class TrainingLog:
 
     def __init__(self, reports: Path, live: bool = True) -> None:
         self.reports, self.live = reports, live
-        self.started = time.time()
+        self.began = time.monotonic()  # a clock that is set meanwhile makes no time negative
         self.meter = Meter()
         self.facts: dict[str, Any] = {}
         self.run: LiveRun | None = None
@@ -82,7 +82,7 @@ class TrainingLog:
     def write(self, log_history: list[dict[str, Any]]) -> None:
         """Write history.csv, loss.csv and training.json, and close the MLflow run as finished."""
         entries = [{"step": e["step"], "epoch": e["epoch"], **curve(e)} for e in log_history if curve(e)]
-        seconds = time.time() - self.started
+        seconds = time.monotonic() - self.began
         steps = max((entry["step"] for entry in entries), default=0)
         self.facts.pop("checkpoints", None)
         write_text(self.reports / "history.csv", to_csv(HISTORY, epoch_rows(entries)))

@@ -1,8 +1,11 @@
 """Fixtures that several tests share: our own small corpus and a tiny encoder with random weights (unit tests only)."""
 
+import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,3 +79,16 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT, target, ignore=ignore)
     shutil.copytree(MINI.parent, target / "tests" / "data", dirs_exist_ok=True)
     return target
+
+
+@pytest.fixture
+def tell() -> Callable[..., None]:
+    """tell(fault=..., made=..., saw=..., first_message_s=..., outcome=...) writes the line of this fault."""
+
+    def write(**about: Any) -> None:
+        assert set(about) == {"fault", "made", "saw", "first_message_s", "outcome"}, about
+        if path := os.environ.get("NER_FAULTS"):
+            with Path(path).open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(about, ensure_ascii=False) + "\n")
+
+    return write

@@ -88,3 +88,9 @@ def test_when_the_waiting_process_is_gone_nothing_is_left_running(tmp_path: Path
     waiting.wait()
     waiting.stdout.close()
     assert wait_for_no_sleeper(within_s=10)
+
+
+def test_a_command_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path):
+    with pytest.raises(process.OutOfTime, match=r"took more than 3 s and was ended"):
+        stream([sys.executable, "-c", SLEEPS], tmp_path, os.environ, lambda line: None, within_s=3)
+    assert sleepers() == []

@@ -117,7 +117,7 @@ def test_a_relative_remote_means_the_same_in_the_copy_of_a_run_with_other_parame
 
 @pytest.mark.slow
 def test_two_runs_at_the_same_time_compute_nothing_twice_but_what_asks_their_own_registry(
-    origin, journal, server, outside
+    origin, journal, server, outside, tell
 ):
     from prefect.settings import PREFECT_API_URL
 
@@ -129,3 +129,11 @@ def test_two_runs_at_the_same_time_compute_nothing_twice_but_what_asks_their_own
     assert [run.returncode for run in runs] == [0, 0], said
     assert journal() == dict.fromkeys(ORDER[:4], 1) | {"gate": 2, "register": 2}, said
     assert (origin.parent / "one" / "model.txt").read_text() == (origin.parent / "other" / "model.txt").read_text()
+    waited = "Another worker is at this stage with the same inputs: waiting for its result."
+    tell(
+        fault="two runs at once on two checkouts with one remote",
+        made="`make train` in two clones at the same moment, one Prefect server, one DVC remote",
+        saw=waited if any(waited in text for text in said) else "The remote has its result.",
+        first_message_s=0.0,
+        outcome="same bytes in both; no stage was computed twice but those that ask their own registry",
+    )

@@ -145,11 +145,8 @@ def test_a_dvc_command_at_work_is_named_and_the_run_fails_in_words(toy):
     assert state.is_failed() and "another DVC command works on this checkout" in state.message
 
 
-def test_a_network_error_is_tried_again_and_others_are_not(toy, monkeypatch):
-    from flows import train
-
-    quick = train.bring_up_to_date.with_options(retry_delay_seconds=0)
-    monkeypatch.setattr(train, "bring_up_to_date", quick)
+def test_a_network_error_is_tried_again_and_others_are_not(toy, set_params):
+    set_params(limits={"retry_after_s": [0]})
     flaky = 'sh -c \'test -e tried || { touch tried; echo "ingest: no answer. Try again later." >&2; exit 1; }; '
     text = (toy / "dvc.yaml").read_text()
     (toy / "dvc.yaml").write_text(

@@ -1,0 +1,155 @@
+"""What runs of this checkout could not tell MLflow, since it was away, is told now; doing it again changes nothing.
+
+Run     python -m tasks.resync        (make resync)
+Reads   reports/, dvc.lock, params.yaml; the reports that runs with other parameters left in .ner/runs; the trainings of
+        stage seeds in checkpoints/; and for a model that passed its gate what stage register reads
+Writes  into MLflow: each training's run with parameters, curves, scores, verdict and reports; the registered version
+
+The next run of the pipeline does the same for its own model, in stage register; this is for those who will not wait,
+and for models that failed their gate, which that stage never sees.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tasks.cli import run_stage
+from tasks.io import read_json, read_params
+from tasks.register import LOGGED, is_registered, register
+from tasks.store import client, patience, registry_errors, shown_uri, tracking_uri, upload
+from tasks.tracking import log_analysis, log_evaluation, log_gate, log_seed, sync
+
+RUNS, CHECKPOINTS, MANIFEST = Path(".ner/runs"), Path("checkpoints"), Path("data/prepared/manifest.json")
+DONE = ("ran", "cached")  # how a stage ended in run.json
+UP_TO_SCORES, UP_TO_GATE = ("train", "predict", "evaluate"), ("train", "predict", "evaluate", "gate")
+
+
+@dataclass(frozen=True)
+class Left:
+    """The reports of one training, and which of them are about it: a run may have ended before it wrote the others."""
+
+    reports: Path
+    has_scores: bool
+    has_verdict: bool
+
+
+def resync(root: Path) -> list[str]:
+    """Tell MLflow what is left to tell; a line for each training. Raises RegistryError where it cannot be reached."""
+    with registry_errors():
+        client().search_experiments(max_results=1)  # fails within seconds; what follows may take its time
+    said = [tell(left, root) for left in unlike(lefts(root))]
+    said += [tell_seed(folder, root) for folder in sorted((root / CHECKPOINTS).glob("*/result.json"))]
+    return [*said, *registration(root)]
+
+
+def lefts(root: Path) -> Iterator[Left]:
+    """The checkout's own reports, then those kept of runs with other parameters, newest first."""
+    if (root / "reports" / "training.json").exists():
+        lock = root / "dvc.lock"
+        stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
+        verdict = is_in_step(stages, UP_TO_SCORES) and _is_of(root / "reports" / "gate.json", stages)
+        yield Left(root / "reports", is_in_step(stages, UP_TO_SCORES), verdict)
+    kept = sorted((root / RUNS).glob("*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in kept:
+        outcomes = {name: outcome["how"] for name, outcome in read_json(path)["outcomes"].items()}
+        reports = path.parent / "reports"
+        if outcomes.get("train") in DONE and (reports / "training.json").exists():
+            scores = all(outcomes.get(name) in DONE for name in UP_TO_SCORES)
+            yield Left(reports, scores, scores and "gate" in outcomes)
+
+
+def unlike(all_left: Iterator[Left]) -> list[Left]:
+    """Each training once, with the reports that tell most of it."""
+    found: dict[str, Left] = {}
+    for left in all_left:
+        key = read_json(left.reports / "training.json").get("started") or str(left.reports)
+        known = found.get(key)
+        if known is None or (left.has_scores, left.has_verdict) > (known.has_scores, known.has_verdict):
+            found[key] = left
+    return list(found.values())
+
+
+def is_in_step(stages: Mapping[str, Any], names: tuple[str, ...]) -> bool:
+    """Whether dvc.lock has these stages and each read what the ones before it wrote last."""
+    written: dict[str, str] = {}
+    for name in names:
+        if name not in stages:
+            return False
+        read = {dep["path"]: dep.get("md5") for dep in stages[name].get("deps", [])}
+        if any(read[path] != md5 for path, md5 in written.items() if path in read):
+            return False
+        written |= {out["path"]: out["md5"] for out in stages[name].get("outs", [])}
+    return True
+
+
+def tell(left: Left, root: Path) -> str:
+    """Bring one training's run up to date and say what it now has. Raises RegistryError."""
+    training = read_json(left.reports / "training.json")
+    run_id = sync(training, _experiment(training, root), manifest_of(training, root))
+    has = ["parameters", "curves"]
+    if left.has_scores:
+        log_evaluation(run_id, read_json(left.reports / "metrics.json"), [])
+        has.append("scores")
+    if left.has_verdict:
+        log_gate(run_id, read_json(left.reports / "gate.json"), [])
+        has.append("verdict")
+        with registry_errors(), patience():
+            upload(client(), run_id, [left.reports / name for name in LOGGED])
+        if (left.reports / "figures").is_dir():
+            log_analysis(run_id, left.reports)
+        has.append("reports")
+    return f"run {run_id}, trained {training.get('started', '?')[:19]}: {', '.join(has)} are in MLflow"
+
+
+def tell_seed(result: Path, root: Path) -> str:
+    """Bring the run of a training of stage seeds up to date."""
+    training = read_json(result.parent / "reports" / "training.json")
+    run_id = log_seed(training, _experiment(training, root), read_json(result))
+    return f"run {run_id}, seed {training['params'].get('train.seed')}: curves and scores are in MLflow"
+
+
+def manifest_of(training: Mapping[str, Any], root: Path) -> dict[str, Any] | None:
+    """data/prepared's manifest, where it is of the data that the training had."""
+    path = root / MANIFEST
+    manifest = read_json(path) if path.exists() else {}
+    return manifest if manifest.get("fingerprint") == training.get("data", {}).get("fingerprint") else None
+
+
+def registration(root: Path) -> list[str]:
+    """Register the checkout's model where it passed its gate and the registry has it not. Raises as `register` does."""
+    gate = root / "reports" / "gate.json"
+    if not (gate.exists() and read_json(gate)["passed"] and (root / "models" / "release").is_dir()):
+        return []
+    if is_registered(root):
+        return ["the registry has this checkout's model"]
+    done = register(read_params(root / "params.yaml"), root)
+    return [f"{done['model']} version {done['version']} is registered, alias {done['alias']}"]
+
+
+def _experiment(training: Mapping[str, Any], root: Path) -> str:
+    return training["params"].get("registry.experiment") or read_params(root / "params.yaml").registry.experiment
+
+
+def _is_of(gate: Path, stages: Mapping[str, Any]) -> bool:
+    """Whether gate.json judges the scores in step; DVC has no entry of a gate that failed, so its value is compared."""
+    if not gate.exists():
+        return False
+    if is_in_step(stages, UP_TO_GATE):
+        return True
+    scores = read_json(gate.parent / "metrics.json")["validation"]
+    judged = {rule["value"] for rule in read_json(gate)["rules"] if rule["rule"] == "min_f1"}
+    return bool(judged & {scores["f1"], *scores.get("interval", {}).get("f1", [])})
+
+
+def main() -> None:
+    said = resync(Path())
+    for line in said or ["no training was done here: there is nothing to tell"]:
+        print(line)
+    print(f"MLflow at {shown_uri(tracking_uri())} has all of it")
+
+
+if __name__ == "__main__":
+    run_stage("resync", main)
