@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 PLANTED = "planted-Zq7vXw93"
 PREFECT, ADMIN, PIPELINE, READER = (f"{PLANTED}-{name}" for name in ("prefect", "admin", "pipeline", "reader"))
-WITHIN_S = 300
+WITHIN_S = 600
 
 
 def free_port() -> int:
