@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env new-data train quick card repro up compare serve predict bench annotate corrections sweep experiments history rollback test test-fast check clean
+.PHONY: help env new-data train quick card repro up compare serve predict bench annotate corrections sweep experiments history rollback accounts sbom audit test test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -73,6 +73,15 @@ history: $(ENV)  ## who was champion when, which checks passed, who went back an
 
 rollback: $(ENV)  ## put the alias champion back on the last good version: make rollback REASON="why"
 	@python -m tasks.promotion --rollback="$$REASON"
+
+accounts: $(ENV)  ## accounts of the MLflow server with authentication: make accounts NAME=anna ROLE=reader (or editor, admin)
+	@python -m flows.accounts "$$ROLE" "$$NAME"
+
+sbom: $(ENV)  ## reports/sbom.json: the components of requirements.lock, as CycloneDX
+	@python -m tasks.sbom
+
+audit: $(ENV)  ## known vulnerabilities of requirements.lock: make audit, or without a network make audit ADVISORIES=all.zip
+	@python -m tasks.audit $(if $(ADVISORIES),--advisories="$$ADVISORIES")
 
 test: $(ENV)  ## every test, in two processes
 	@python -m pytest -n 2 --dist loadfile
