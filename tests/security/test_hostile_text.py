@@ -8,9 +8,9 @@ MLflow's description too (tests/ner/test_card.py).
 import csv
 import io
 import json
-import os
 import subprocess
 import sys
+import tempfile
 
 import pandas as pd
 import pytest
@@ -46,17 +46,10 @@ def test_no_cell_of_a_spreadsheet_is_a_formula_or_hides_anything(text):
 
 
 def lines_of(text: str) -> list[str]:
-    reading, writing = os.pipe()
-    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=writing)
-    os.close(writing)
-    assert child.stdin
-    child.stdin.write(text.encode())
-    child.stdin.close()
-    try:
-        return list(read_lines(reading))
-    finally:
-        os.close(reading)
-        child.wait()
+    with tempfile.TemporaryFile() as file:
+        file.write(text.encode())
+        file.seek(0)
+        return list(read_lines(file.fileno()))
 
 
 @pytest.mark.parametrize("text", [*TERMINAL, *DIRECTION])
