@@ -33,6 +33,9 @@ class Advisories:
     def add(self, advisory: dict[str, Any], names: set[str]) -> None:
         self.count += 1
         self.newest = max(self.newest, str(advisory.get("modified", "")))
+        for affected in advisory.get("affected", []):
+            if name := name_of(affected):
+                affected["package"]["name"] = name  # pip-audit compares it as it stands
         concerned = {name_of(one) for one in advisory.get("affected", [])} & names
         for name in concerned:
             self.by_name.setdefault(name, []).append(advisory)

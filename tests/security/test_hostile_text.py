@@ -94,10 +94,10 @@ def test_prefect_shows_text_of_the_corpus_as_text(text, tmp_path, monkeypatch):
     record = Record("1", tmp_path, 0.0, stages=stages, outcomes=outcomes)
     record.sentence = f"validate: token {text} is in no set"
     artifacts.publish(record)
-    shown = "\n".join(told)
-    assert len(told) >= 5
-    if in_markdown(text) != text:
-        assert json.dumps(text)[1:-1] not in shown
-    assert not ACTS & set(
-        "".join(json.loads(one) if isinstance(json.loads(one), str) else str(json.loads(one)) for one in told)
+    contents = [json.loads(one) for one in told]
+    shown = "\n".join(
+        one if isinstance(one, str) else "\n".join(str(v) for row in one for v in row.values()) for one in contents
     )
+    assert len(told) >= 5 and not ACTS & set(shown)
+    if in_markdown(text) != text:
+        assert in_markdown(text) in shown and text not in shown.replace(in_markdown(text), "")

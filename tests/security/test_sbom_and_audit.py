@@ -91,12 +91,13 @@ def test_pip_audit_finds_in_a_file_what_concerns_the_lock_file_and_nothing_else(
     lock.write_text("requests==2.34.2\nnumpy==2.4.6\npandas==3.1.1\nscipy==1.17.1\n")
     report = audit(lock, read_advisories(export, locked(lock)))
     assert [(one["name"], one["id"], one["fix_versions"]) for one in report["found"]] == [
-        ("requests", "TEST-Requests", ["3.0"])
+        ("requests", "CVE-0000-1", ["3.0"])  # pip-audit names the CVE first
     ]
+    assert "TEST-Requests" in report["found"][0]["aliases"]
     assert report["undecided"] == ["TEST-scipy"] and report["packages"] == 4
     assert sentence(report) == (
         "4 packages against 5 advisories, the newest of 2026-01-02: 1 known vulnerabilities: requests 2.34.2 "
-        "(TEST-Requests, fixed in 3.0); 1 name no versions"
+        "(CVE-0000-1, fixed in 3.0); 1 name no versions"
     )
 
 
