@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback resync faults test test-operations test-fast check clean
+.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback resync faults accounts sbom audit test test-operations test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -83,6 +83,15 @@ resync: $(ENV)  ## tell MLflow what runs could not tell it while it was away
 faults: $(ENV)  ## break everything on purpose and write docs/faults.md: processes killed, disks filled, servers gone (half an hour)
 	@rm -f .ner/faults.jsonl && mkdir -p .ner
 	@NER_FAULTS="$(CURDIR)/.ner/faults.jsonl" python -m pytest tests/faults "tests/flows/test_sharing.py::test_two_runs_at_the_same_time_compute_nothing_twice_but_what_asks_their_own_registry"; python tests/faults/table.py .ner/faults.jsonl
+
+accounts: $(ENV)  ## accounts of the MLflow server with authentication: make accounts NAME=anna ROLE=reader (or editor, admin)
+	@python -m flows.accounts "$$ROLE" "$$NAME"
+
+sbom: $(ENV)  ## reports/sbom.json: the components of requirements.lock, as CycloneDX
+	@python -m tasks.sbom
+
+audit: $(ENV)  ## known vulnerabilities of requirements.lock: make audit, or without a network make audit ADVISORIES=all.zip
+	@python -m tasks.audit $(if $(ADVISORIES),--advisories="$$ADVISORIES")
 
 test: $(ENV)  ## every test but those of operations, in two processes
 	@python -m pytest -n 2 --dist loadfile -m "not operations"

@@ -46,8 +46,10 @@ def publish_gate(gate: dict[str, Any], record: Record) -> None:
     lines = [f"# Gate {verdict}", "", "| rule | threshold | value | verdict | reason |", "|---|---|---|---|---|"]
     for rule in sorted(gate["rules"], key=lambda rule: rule["passed"]):
         word = "passed" if rule["passed"] else "**failed**"
-        cells = (rule["rule"], number(rule["threshold"]), number(rule["value"]), word, rule["reason"])
-        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+        cells = [
+            in_markdown(number(rule[name]) if name != "rule" else rule[name]) for name in ("rule", "threshold", "value")
+        ]
+        lines.append(f"| {' | '.join(cells)} | {word} | {in_markdown(rule['reason'])} |")
     create_markdown_artifact("\n".join(lines), key="gate", description=f"Gate {verdict}")
 
 
@@ -59,10 +61,13 @@ def publish_validation(validation: dict[str, Any], record: Record) -> None:
     for name, split in validation.get("splits", {}).items():
         word = "passed" if split["passed"] else "**failed**"
         lines.append(
-            f"| {name} | {split.get('file', '')} | {split.get('held')} of {split.get('expectations')} | {word} |"
+            f"| {name} | {in_markdown(split.get('file', ''))} | {split.get('held')} of {split.get('expectations')} "
+            f"| {word} |"
         )
         entries = [entry for table in split.get("tables", {}).values() for entry in table if not entry["passed"]]
-        broken += [f"- {name}: {entry['name']}: {entry.get('observed', '')}" for entry in entries]
+        broken += [
+            f"- {name}: {in_markdown(entry['name'])}: {in_markdown(entry.get('observed', ''))}" for entry in entries
+        ]
     lines += ["", *broken]
     create_markdown_artifact("\n".join(lines), key="validation", description=f"Validation {verdict}")
 
@@ -88,7 +93,7 @@ def links(record: Record) -> str:
         settings = (f"`{block}.{key}={value}`" for block, keys in record.changes.items() for key, value in keys.items())
         lines.append(f"- Parameters of this run: {', '.join(settings)}")
     if record.sentence:
-        lines.append(f"- Failed: {record.sentence}")
+        lines.append(f"- Failed: {in_markdown(record.sentence)}")
     return "\n".join(lines)
 
 

@@ -16,12 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from ner.errors import NerError
+from tasks.plain_text import visible
 
 GUARD = Path(__file__).with_name("guard.py")
 PROGRESS_EVERY_S = 10  # a bar that redraws itself many times a second becomes one line in so many seconds
 STOP_WAIT_S = 6  # from the request to stop until the process group is killed
 _ENDS = re.compile(r"\r\n|\n|\r")
-_STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+LONGEST = 20_000  # characters of a line; Prefect keeps no message of a megabyte
 
 
 class OutOfTime(NerError):
@@ -98,7 +100,7 @@ def stop_group(child: subprocess.Popen[bytes]) -> None:
 
 
 def read_lines(descriptor: int) -> Iterator[str]:
-    """Lines as they come, without colours; of lines that end in \\r, one every PROGRESS_EVERY_S."""
+    """Lines as they come, but for what acts on a terminal; of those that end in \\r, one in PROGRESS_EVERY_S."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     pending, shown_at = "", 0.0
     while True:
@@ -107,7 +109,7 @@ def read_lines(descriptor: int) -> Iterator[str]:
         while found := _ENDS.search(pending):
             if found[0] == "\r" and found.end() == len(pending) and chunk:
                 break  # perhaps the first half of \r\n
-            line, pending = _STYLE.sub("", pending[: found.start()]).rstrip(), pending[found.end() :]
+            line, pending = _plain(pending[: found.start()]), pending[found.end() :]
             if found[0] == "\r" and line:
                 if time.monotonic() - shown_at < PROGRESS_EVERY_S:
                     continue
@@ -116,8 +118,13 @@ def read_lines(descriptor: int) -> Iterator[str]:
                 yield line
         if not chunk:
             if pending.strip():
-                yield _STYLE.sub("", pending).rstrip()
+                yield _plain(pending)
             return
+
+
+def _plain(line: str) -> str:
+    line = visible(_STYLE.sub("", line)).rstrip()
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}… ({len(line):,} characters)"
 
 
 def _signal_group(group: int, number: int) -> bool:

@@ -2,7 +2,8 @@
 
 Run     python -m flows.serve [--model ner@champion]      (make serve; make serve MODEL=ner/3)
 Reads   the MLflow registry (MLFLOW_TRACKING_URI, else the store in mlflow/data), through `python -m tasks.alias`;
-        NER_SERVE_PORT (5001), NER_SERVE_MAX_MB (16, of a request), NER_SERVE_TIMEOUT_S (600, the model's time for one)
+        NER_SERVE_PORT (5001), NER_SERVE_MAX_MB (16, of a request), NER_SERVE_TIMEOUT_S (600, the model's time for one);
+        NER_HOST, NER_ALLOWED_HOSTS, NER_SERVE_TOKEN: for others than this machine, see flows/access.py
 
 Where the alias moves, the new version is started beside the old one, has to answer a real request, and takes the next
 ones; the old one finishes its own and stops.
@@ -24,6 +25,7 @@ import uvicorn
 from flows import serve_backend, serve_follow
 from flows.serve_app import Api, make_app
 from flows.serve_backend import Backend, Version, free_port
+from flows.serve_door import Door
 from flows.serve_follow import Follower
 from flows.serve_queue import Queue, default_lanes
 from flows.serve_settings import Settings, child_environment, listen, read_settings
@@ -63,7 +65,7 @@ async def serve(
     """Serve until a signal. follow, start: commands of the children. Raises NerError where nothing can be served."""
     uri = tracking_uri()
     environment = child_environment(uri)
-    with listen(settings.port) as door:
+    with listen(settings.port, settings.access.listen) as door:
         # No connection is kept: one that the backend closes just as it is used would be a lost request.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         timeout = httpx.Timeout(settings.timeout_s + 10, connect=10, pool=None)
@@ -80,7 +82,7 @@ async def serve(
                 alias = reference.partition("@")[2] or None
                 address = shown_uri(uri).rstrip("/") if uri.startswith("http") else None
                 queue = Queue(switch, default_lanes(), HELD * settings.max_bytes)
-                app = make_app(Api(switch, queue, settings.max_bytes, alias, address))
+                app = Door(make_app(Api(switch, queue, settings.max_bytes, alias, address)), settings.access)
                 await _until_signal(app, door, switch, partial(_ready, reference, settings, say))
             finally:
                 await asyncio.gather(follower.stop(), switch.stop())

@@ -62,9 +62,24 @@ def free_port() -> int:
 
 
 def command(version: Version, port: int, timeout_s: int) -> list[str]:
-    """MLflow's own server; the version by its number, since an alias may move while it loads."""
+    """MLflow's own server, once the version's files are those that were registered (tasks/digest.py).
+
+    The version goes by its number, since an alias may move while it loads.
+    """
+    looked_at = [sys.executable, "-m", "tasks.digest", version.name, "--"]
     mlflow = [sys.executable, "-P", "-m", "mlflow", "models", "serve", "--model-uri", f"models:/{version.name}"]
-    return [*mlflow, "--env-manager", "local", "--host", HOST, "--port", str(port), "--timeout", str(timeout_s)]
+    return [
+        *looked_at,
+        *mlflow,
+        "--env-manager",
+        "local",
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--timeout",
+        str(timeout_s),
+    ]
 
 
 class Backend:

@@ -4,10 +4,12 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.servers import HOST, QUIET, read_ports
+from flows.access import PASSWORD as MLFLOW_PASSWORD
+from flows.access import SECRETS, Access, read_serve_access
+from flows.servers import HOST, QUIET, read_port
 from ner.errors import BusyError, ParamsError
 
 
@@ -18,6 +20,7 @@ class Settings:
     port: int
     max_mb: float
     timeout_s: int
+    access: Access = field(default_factory=Access)
 
     @property
     def max_bytes(self) -> int:
@@ -25,7 +28,7 @@ class Settings:
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        return f"http://{self.access.reached}:{self.port}"
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -33,27 +36,28 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     port = int(_number(environment, "NER_SERVE_PORT", 5001, 1, 65535))
     max_mb = _number(environment, "NER_SERVE_MAX_MB", 16, 0.001, 1024)
     timeout_s = int(_number(environment, "NER_SERVE_TIMEOUT_S", 600, 1, 86400))
-    ports = read_ports(environment)
-    for what, theirs in (("the Prefect server", ports.prefect), ("the MLflow server", ports.mlflow)):
-        if port == theirs:
+    servers = ("Prefect", "NER_PREFECT_PORT", 4200), ("MLflow", "NER_MLFLOW_PORT", 5000)
+    for name, variable, default in servers:
+        what = f"the {name} server"
+        if port == read_port(environment, variable, default):
             raise BusyError(
                 f"port {port} is where `make up` has {what}: choose another, "
                 f"as in NER_SERVE_PORT={port + 2} make serve."
             )
-    return Settings(port, max_mb, timeout_s)
+    return Settings(port, max_mb, timeout_s, read_serve_access(environment))
 
 
-def listen(port: int) -> socket.socket:
-    """A socket that listens on loopback. Raises BusyError."""
+def listen(port: int, host: str = HOST) -> socket.socket:
+    """A socket that listens, on loopback unless told otherwise. Raises BusyError."""
     server = socket.socket()
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        server.bind((HOST, port))
+        server.bind((host, port))
         server.listen(2048)
     except OSError:
         server.close()
         raise BusyError(
-            f"port {port} on {HOST} is in use: stop what listens there, or choose another, "
+            f"port {port} on {host} is in use: stop what listens there, or choose another, "
             f"as in NER_SERVE_PORT={port + 1} make serve."
         ) from None
     return server
@@ -61,8 +65,9 @@ def listen(port: int) -> socket.socket:
 
 def child_environment(uri: str) -> dict[str, str]:
     """What the children see: our store, our Python first, no chatter. uvicorn reads its own settings there."""
+    kept = {name: value for name, value in os.environ.items() if name not in SECRETS or name == MLFLOW_PASSWORD}
     return {
-        **os.environ,
+        **kept,
         **QUIET,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "MLFLOW_TRACKING_URI": uri,

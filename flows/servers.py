@@ -1,13 +1,14 @@
-"""What `make up` runs on this machine: the Prefect and MLflow servers, a worker, the watch; all on loopback only."""
+"""What `make up` runs on this machine: the Prefect and MLflow servers, a worker, the watch; on loopback by default."""
 
 import os
 import shlex
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from flows.access import SECRETS, Access, mlflow_options, read_access
 from flows.lock import STATE
 from ner.errors import BusyError, ParamsError
 
@@ -25,40 +26,42 @@ QUIET = {
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the two servers listen."""
+    """Where the two servers listen, and who may ask them."""
 
     prefect: int
     mlflow: int
+    access: Access = field(default_factory=Access)
 
     @property
     def prefect_api(self) -> str:
-        return f"http://{HOST}:{self.prefect}/api"
+        return f"http://{self.access.reached}:{self.prefect}/api"
 
     @property
     def mlflow_url(self) -> str:
-        return f"http://{HOST}:{self.mlflow}"
+        return f"http://{self.access.reached}:{self.mlflow}"
 
 
 def read_ports(environment: Mapping[str, str]) -> Ports:
-    """NER_PREFECT_PORT and NER_MLFLOW_PORT, else 4200 and 5000. Raises ParamsError."""
-    return Ports(read_port(environment, "NER_PREFECT_PORT", 4200), read_port(environment, "NER_MLFLOW_PORT", 5000))
+    """NER_PREFECT_PORT and NER_MLFLOW_PORT, else 4200 and 5000; who may ask: flows/access.py. Raises ParamsError."""
+    prefect, mlflow = read_port(environment, "NER_PREFECT_PORT", 4200), read_port(environment, "NER_MLFLOW_PORT", 5000)
+    return Ports(prefect, mlflow, read_access(environment))
 
 
 def check_free(ports: Ports) -> None:
     """Raises BusyError for a port that something listens on, with how to choose another."""
-    check_port("the Prefect server", "NER_PREFECT_PORT", ports.prefect)
-    check_port("the MLflow server", "NER_MLFLOW_PORT", ports.mlflow)
+    check_port("the Prefect server", "NER_PREFECT_PORT", ports.prefect, ports.access.listen)
+    check_port("the MLflow server", "NER_MLFLOW_PORT", ports.mlflow, ports.access.listen)
 
 
-def check_port(name: str, variable: str, port: int) -> None:
+def check_port(name: str, variable: str, port: int, host: str = HOST) -> None:
     """Raises BusyError where something listens there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             raise BusyError(
-                f"port {port} on {HOST}, for {name}, is in use: stop what listens there, or choose another, "
+                f"port {port} on {host}, for {name}, is in use: stop what listens there, or choose another, "
                 f"as in {variable}={port + 1} make up."
             ) from None
 
@@ -67,15 +70,15 @@ def commands(root: Path, ports: Ports) -> dict[str, str]:
     """A shell command for each process, by name."""
     store = root / "mlflow" / "data"
     mlflow = [
-        *("-m", "mlflow", "server", "--host", HOST, "--port", str(ports.mlflow), "--workers", "1"),
+        *("-m", "mlflow", "server", "--host", ports.access.listen, "--port", str(ports.mlflow), "--workers", "1"),
         *("--uvicorn-opts", "--no-access-log"),  # the watch asks four times a minute
         # Clients on this machine write artifacts to this folder themselves, with and without the server.
         *("--no-serve-artifacts", "--default-artifact-root", (store / "artifacts").as_uri()),
         *("--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}"),
     ]
     lines = {
-        "prefect": ["-m", "prefect", "server", "start", "--host", HOST, "--port", str(ports.prefect)],
-        "mlflow": mlflow,
+        "prefect": ["-m", "prefect", "server", "start", "--host", ports.access.listen, "--port", str(ports.prefect)],
+        "mlflow": [*mlflow, *mlflow_options(ports.access)],
         "worker": ["-m", "flows.worker"],
         "watch": ["-m", "flows.watch"],
     }
@@ -83,9 +86,9 @@ def commands(root: Path, ports: Ports) -> dict[str, str]:
 
 
 def environment(root: Path, ports: Ports) -> dict[str, str]:
-    """What the four processes see, the worker's flow runs included."""
+    """What the four processes see, the worker's flow runs included; secrets are given to each (flows/access.py)."""
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in SECRETS},
         **QUIET,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PWD": str(root),  # prefect.yaml names it

@@ -18,7 +18,7 @@ import psutil
 from honcho.manager import Manager
 from honcho.printer import Printer
 
-from flows import webhook
+from flows import access, webhook
 from flows.lock import STATE, hold
 from flows.servers import Ports, check_free, check_port, commands, environment, read_ports
 from ner.errors import NerError
@@ -117,7 +117,8 @@ def environments(
     shared = environment(root, ports)
     secret = {name: shared.pop(name) for name in (webhook.SECRET,) if name in shared}
     more = {"mlflow": webhook.server_environment(root, hook), "watch": secret}
-    return {name: {**shared, **more.get(name, {})} for name in names}
+    shown = access.server_environment(root, ports.access, ports.prefect, ports.mlflow)
+    return {name: {**shared, **more.get(name, {}), **shown.get(name, {})} for name in names}
 
 
 @contextmanager

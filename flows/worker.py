@@ -12,10 +12,13 @@ from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 from prefect.client.schemas.objects import StateType
 from prefect.states import Crashed
 
+from flows.access import ADMIN, ADMIN_PASSWORD, PASSWORD, USER
+from flows.accounts import make_own
 from flows.lost import take_up_lost_runs
 from flows.servers import WORK_POOL
 from ner.errors import NerError
 from tasks.cli import run_stage
+from tasks.store import shown_uri
 
 HEALTHY_WITHIN_S = 180
 BANNER = """\
@@ -34,12 +37,15 @@ Ctrl-C stops all."""
 def main() -> None:
     """Never returns: this process becomes `prefect worker start`."""
     api, mlflow = os.environ["PREFECT_API_URL"], os.environ["MLFLOW_TRACKING_URI"]
+    admin, password = os.environ.pop(ADMIN, ""), os.environ.pop(ADMIN_PASSWORD, "")  # flow runs need neither
     wait_until_healthy("the Prefect server", f"{api}/health")
     prefect("work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")
     prefect("deploy", "--all")
     crash_lost_runs()
     take_up_lost_runs()
     wait_until_healthy("the MLflow server", f"{mlflow}/health")
+    if password:
+        print(make_own(mlflow, admin, password, os.environ[USER], os.environ[PASSWORD]), flush=True)
     print(BANNER.format(prefect=api.removesuffix("/api"), mlflow=mlflow), flush=True)
     os.execv(sys.executable, [*_PREFECT, "worker", "start", "--pool", WORK_POOL, "--name", f"ner-{os.getpid()}"])
 
@@ -54,7 +60,7 @@ def wait_until_healthy(name: str, url: str, within_s: float = HEALTHY_WITHIN_S) 
         except httpx.HTTPError:
             pass
         time.sleep(0.5)
-    raise NerError(f"{name} did not answer at {url} within {within_s:.0f} s; its lines above say why.")
+    raise NerError(f"{name} did not answer at {shown_uri(url)} within {within_s:.0f} s; its lines above say why.")
 
 
 def crash_lost_runs() -> None:

@@ -8,16 +8,18 @@ with the parameter `min_score`, entities under it are left out. Answers a list o
 has type, start, end (text[start:end]), text and score (how probable it is, calibrated, 0 to 1); of tokens, `text` is
 these with a space between, and an entity has token_start and token_end too.
 Artifacts: `model`, a folder that `save_pretrained` or stage `export` wrote. The modules of `ner` that it needs travel
-with it.
+with it. Other files than those that were registered are refused: `files` of its configuration is their digest.
 """
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, INVALID_STATE
 from mlflow.pyfunc import PythonModel
 
 from ner.errors import InputError
@@ -25,13 +27,20 @@ from ner.prediction import Tagger
 from ner.text import annotate
 
 COLUMNS = ("text", "tokens")
+CARD = "README.md"  # may say something else later
 
 
 class NerModel(PythonModel):
     """Loads once, on the GPU where there is one."""
 
     def load_context(self, context: Any) -> None:
-        self.tagger = Tagger.load(context.artifacts["model"], device="auto")
+        folder, registered = Path(context.artifacts["model"]), (context.model_config or {}).get("files")
+        if registered != files_digest(folder):
+            raise MlflowException(
+                "the model's files are not those that were registered, so it is not loaded: take another version.",
+                error_code=INVALID_STATE,
+            )
+        self.tagger = Tagger.load(folder, device="auto")
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> list[dict[str, Any]]:
         try:
@@ -41,6 +50,16 @@ class NerModel(PythonModel):
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
         texts = [one if isinstance(one, str) else " ".join(one) for one in inputs]
         return [{"text": text, "entities": entities} for text, entities in zip(texts, found, strict=True)]
+
+
+def files_digest(folder: Path) -> str:
+    """Hex sha256 over the sorted relative names and contents of the files below `folder`, as tasks.io.sha256_folder."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / CARD):
+        with file.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return digest.hexdigest()
 
 
 def read(frame: pd.DataFrame) -> list[str | list[str]]:

@@ -22,6 +22,7 @@ from tasks.cli import run_stage
 from tasks.figures import SPLITS, write_figures
 from tasks.io import read_json, replacing_folder, write_text
 from tasks.label_issues import COLUMNS, find_label_issues, line_of, ranked
+from tasks.plain_text import in_spreadsheet
 from tasks.predictions import Predictions, read_predictions
 from tasks.report_page import Findings, render
 from tasks.tables import plain_table
@@ -67,7 +68,7 @@ def analyse(reports: Path) -> dict[str, Any]:
         for name, table in found.items():
             rows = pa.Table.from_pandas(table, SCHEMA, preserve_index=False)
             pq.write_table(rows.replace_schema_metadata(None), folder / f"{name}.parquet")
-    write_text(reports / "label_issues.csv", issue_table[COLUMNS].to_csv(index=False, lineterminator="\n"))
+    write_text(reports / "label_issues.csv", issues_csv(issue_table))
     findings = Findings(
         metrics=metrics,
         training=read_json(reports / "training.json"),
@@ -106,6 +107,12 @@ def mistakes_table(predictions: Predictions, temperature: float) -> pd.DataFrame
     table["frequency"] = table.groupby(SAME, dropna=False)["category"].transform("size").astype(int)
     table = table.sort_values(["frequency", "score"], ascending=False, kind="stable", ignore_index=True)
     return table[SCHEMA.names]
+
+
+def issues_csv(table: pd.DataFrame) -> str:
+    """The suspected annotations for people's spreadsheets: a text of the corpus in it is no formula."""
+    shown = table[COLUMNS].assign(**{name: table[name].map(in_spreadsheet) for name in ("text", "sentence")})
+    return shown.to_csv(index=False, lineterminator="\n")
 
 
 def read_table(path: Path, words: Collection[str]) -> pd.DataFrame:

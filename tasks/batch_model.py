@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ner.errors import ModelError, NerError
-from tasks.champion import fetch_model
+from tasks.checks import model_folder
+from tasks.digest import check_content, fetch_verified
 from tasks.io import replacing_folder, sha256_file, sha256_folder
 from tasks.registry import CODE_FILES, content_digest, resolve
 from tasks.store import exists, tracking_uri
@@ -56,13 +57,18 @@ def choose(reference: str) -> Model:
 
 
 def fetch(model: Model, folder: Path) -> Model:
-    """The model with its files in `folder`, downloaded where they are not there yet. Raises RegistryError."""
+    """The model with its files in `folder`, downloaded where they are not there yet.
+
+    Raises ModelError where they are not those that were registered, and RegistryError.
+    """
     if model.registry is None:
         return model
-    if not folder.exists():
+    if folder.exists():  # of a batch that goes on
+        check_content(folder / "version", model.content, str(model))
+    else:
         with replacing_folder(folder) as temporary:
-            fetch_model(resolve(f"{model.name}/{model.version}"), temporary)
-    found = next(folder.rglob("config.json")).resolve().parent
+            fetch_verified(resolve(f"{model.name}/{model.version}"), temporary)
+    found = model_folder(folder / "version").resolve()
     return replace(model, folder=str(found), files=sha256_folder(found))
 
 

@@ -118,22 +118,6 @@ def compare(
     return difference(counts[0].sum(1), counts[1].sum(1), drawn, confidence), by_type
 
 
-def fetch_model(version: Any, folder: Path) -> Path:
-    """Download the files of a version's model below `folder`; returns where they are. Raises RegistryError."""
-    from mlflow.artifacts import download_artifacts
-
-    from tasks.registry import use_this_store
-
-    use_this_store()
-    with registry_errors(), patience():
-        uri = f"models:/{version.name}/{version.version}/artifacts"
-        local = Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
-    found = sorted(path.parent for path in local.rglob("config.json"))
-    if not found:
-        raise RegistryError(f"the files of {shown(version)} are gone from the registry: take another version.")
-    return found[0]
-
-
 def bootstrap_settings(metrics: Mapping[str, Any], ours: Predictions) -> Mapping[str, Any]:
     """Those of metrics.json. Raises NerError where it has none, or is of other data than the predictions."""
     if metrics.get("fingerprint") != ours.fingerprint or not metrics.get("bootstrap"):

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 
 from ner.errors import NerError
+from tasks.plain_text import visible
 
 # Set before any library is imported by a stage: none of them may call home.
 QUIET = {
@@ -64,5 +65,5 @@ def is_full_disk(error: BaseException | None) -> bool:
 def fail(name: str, sentence: str, status: int) -> None:
     """Print `name: sentence` on stderr and end the process with `status`."""
     sys.stdout.flush()
-    print(f"{name}: {sentence}", file=sys.stderr, flush=True)
+    print(f"{name}: {visible(sentence)}", file=sys.stderr, flush=True)
     raise SystemExit(status)

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ner.errors import SourceError
+from tasks.archives import climbs
 from tasks.catalog import Unreachable
 
 TIMEOUT_S = 10
@@ -62,6 +63,9 @@ class Repository(NamedTuple):
         """Fetch these files and return the folder that they are in. Raises as `open` does."""
         from huggingface_hub import snapshot_download
 
+        climbing = [name for name in names if climbs(name)]
+        if climbing:
+            raise SourceError(f"{self.id} on the hub has a file {climbing[0]!r}, which climbs out of its folder.")
         missing = sorted(set(names) - set(self.files))
         if missing:
             raise SourceError(f"{self.id}@{self.commit} on the hub has no file {', '.join(missing)}.")

@@ -16,7 +16,8 @@ import numpy as np
 from ner.errors import ModelError
 from ner.gate import SPLITS
 from ner.params import Params
-from tasks.champion import fetch_model, run_of, shown
+from tasks.champion import run_of, shown
+from tasks.digest import fetch_verified
 from tasks.predictions import write_predictions
 from tasks.prepared import read_manifest, read_split
 from tasks.store import client, patience, predictions_folder, registry_errors, upload
@@ -25,7 +26,8 @@ from tasks.store import client, patience, predictions_folder, registry_errors, u
 def predict_version(version: Any, params: Params, prepared: Path) -> None:
     """Predict both splits, and store that in the version's run.
 
-    Raises ModelError where the version knows other tags than the data has, and RegistryError.
+    Raises ModelError where its files are not those that were registered, or it knows other tags than the data has, and
+    RegistryError.
     """
 
     from ner.prediction import Tagger
@@ -35,7 +37,7 @@ def predict_version(version: Any, params: Params, prepared: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         params = as_trained(params, run_id)
         print(f"fetching {shown(version)} from the registry", flush=True)
-        folder = fetch_model(version, Path(scratch))
+        folder = fetch_verified(version, Path(scratch))
         tagger = Tagger.load(folder, device="auto")
         ordered = InOrder(tagger, manifest["labels"], shown(version))
         files = []

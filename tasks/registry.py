@@ -117,6 +117,7 @@ def add_version(model: str, mlflow_run_id: str, folder: Path, content: str) -> A
                     signature=signature(),
                     pip_requirements=requirements(folder),
                     tags={"content": content},
+                    model_config={"files": sha256_folder(folder, without=CARD)},  # which the model itself looks at
                 )
         finally:
             store.set_terminated(mlflow_run_id, "FINISHED", end_time=before.end_time)

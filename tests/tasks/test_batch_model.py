@@ -14,6 +14,7 @@ from tasks import store
 from tasks.batch import Request, predict
 from tasks.batch_chunks import Settings
 from tasks.batch_model import annotate_inputs, choose, code_digest, fetch, load
+from tasks.checks import version_digest
 from tasks.registry import add_version, content_digest
 from tasks.store import client, experiment_id
 
@@ -31,7 +32,11 @@ def home(tmp_path_factory, tiny_model):
         run = mlflow.create_run(experiment_id(mlflow, "ner")).info.run_id
         mlflow.set_terminated(run)
         add_version("ner", run, tiny_model, content_digest(tiny_model))
-        add_version("ner", run, tiny_model, "cd" * 32)  # as if other code had answered
+        other = add_version("ner", run, tiny_model, content_digest(tiny_model))
+        uri = mlflow.get_model_version_download_uri("ner", other.version)
+        code = Path(uri.removeprefix("file://")) / "code" / "ner" / "text.py"
+        code.write_text(code.read_text() + "\n# of another checkout\n")  # as if that had registered it
+        mlflow.set_model_version_tag("ner", other.version, "content", version_digest(code.parent.parent.parent))
         yield folder
 
 

@@ -225,13 +225,13 @@ def model(tmp_path_factory, tiny_encoder, prepared) -> Path:
 
 
 def register(model: Path, context: str):
-    from tasks.registry import add_version
+    from tasks.registry import add_version, content_digest
 
     mlflow = client()
     run = mlflow.create_run(experiment_id(mlflow, "ner")).info.run_id
     mlflow.log_param(run, "encoding.context", context)
     mlflow.set_terminated(run)
-    version = add_version("ner", run, model, "c0ffee")
+    version = add_version("ner", run, model, content_digest(model))
     mlflow.set_registered_model_alias("ner", "champion", version.version)
     return version
 

@@ -18,7 +18,7 @@ from tasks.io import read_params
 from tasks.predict import predict_split
 from tasks.predictions import Predictions, write_predictions
 from tasks.prepared import read_manifest, read_split
-from tasks.registry import add_version
+from tasks.registry import add_version, content_digest
 from tasks.store import client, experiment_id, predictions_folder, upload
 from tasks.train import new_model
 
@@ -268,7 +268,8 @@ def test_whoever_lacks_predictions_makes_them_when_asked_to(home, monkeypatch, t
     runs = [mlflow.create_run(experiment_id(mlflow, "ner")).info.run_id for _ in range(2)]
     for run_id, alias in zip(runs, ("champion", "challenger"), strict=True):
         mlflow.set_terminated(run_id)
-        mlflow.set_registered_model_alias("ner", alias, add_version("ner", run_id, Path("release"), alias).version)
+        version = add_version("ner", run_id, Path("release"), content_digest(Path("release")))
+        mlflow.set_registered_model_alias("ner", alias, version.version)
     for split in ("validation", "test"):
         ours = predict_split(Tagger.load(Path("release")), read_split(prepared, split), PARAMS, split, fingerprint)
         write_predictions(Path(f"{split}.parquet"), ours)

@@ -1,0 +1,44 @@
+"""Who may promote. MLflow's basic auth calls `authorize` with every request (.ner/mlflow_auth.ini names it).
+
+MLflow's permissions know no difference between the aliases of a model: whoever may edit it may set each. Here the alias
+`champion`, and the tag `content` that says which files a version has, are for administrators.
+"""
+
+import json
+from typing import Any
+
+from flask import Response, request
+from mlflow.server import auth
+
+GUARDED = {
+    "registered-models/alias": ("alias", "champion"),
+    "model-versions/set-tag": ("key", "content"),
+    "model-versions/delete-tag": ("key", "content"),
+}
+REFUSED = "only an administrator of MLflow may set or remove the {what} {name!r}."
+
+
+def authorize() -> Any:
+    """Who asks, by MLflow's own check, or the answer that refuses."""
+    who = auth.authenticate_request_basic_auth()
+    if isinstance(who, Response) or request.method in ("GET", "HEAD", "OPTIONS"):
+        return who
+    for path, (field, name) in GUARDED.items():
+        if request.path.rstrip("/").endswith(f"/mlflow/{path}") and concerns(field, name):
+            if not auth.store.get_user(who.username).is_admin:
+                what = "alias" if field == "alias" else "tag"
+                told = {"error_code": "PERMISSION_DENIED", "message": REFUSED.format(what=what, name=name)}
+                return Response(json.dumps(told), 403, content_type="application/json")
+    return who
+
+
+def concerns(field: str, name: str) -> bool:
+    """Whether the request names it; one that cannot be read counts as if it did."""
+    told = request.get_json(force=True, silent=True)
+    try:
+        told = json.loads(told) if isinstance(told, str) else told
+    except ValueError:
+        return True
+    values = [told.get(field) if isinstance(told, dict) else None, *request.args.getlist(field)]
+    given = [value for value in values if value is not None]
+    return not given or any(not isinstance(one, str) or one.strip().casefold() == name for one in given)
