@@ -193,6 +193,19 @@ class RegistryParams(Block):
     experiment: Name
 
 
+Days = Annotated[float | None, Field(ge=1)]
+
+
+class RetentionParams(Block):
+    """After how many days `make collect` may remove what nothing needs; None: never."""
+
+    leftovers_days: Days
+    cache_days: Days
+    mlflow_runs_days: Days
+    mlflow_trash_days: Days
+    flow_runs_days: Days
+
+
 class Params(Block):
     """All of params.yaml."""
 
@@ -208,6 +221,7 @@ class Params(Block):
     export: ExportParams
     registry: RegistryParams
     sweep: SweepParams
+    retention: RetentionParams
 
 
 def parse_params(text: str, where: str = "params.yaml") -> Params:
