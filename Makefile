@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env new-data train quick card repro up compare serve predict bench annotate corrections sweep experiments history rollback test test-fast check clean
+.PHONY: help env new-data train quick card repro up compare serve predict bench annotate corrections sweep experiments history rollback doctor collect test test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -73,6 +73,12 @@ history: $(ENV)  ## who was champion when, which checks passed, who went back an
 
 rollback: $(ENV)  ## put the alias champion back on the last good version: make rollback REASON="why"
 	@python -m tasks.promotion --rollback="$$REASON"
+
+doctor: $(ENV)  ## is everything in order for a run: versions, disk, ports, servers, DVC, registry, GPU; ARGS=--json
+	@python -m flows.doctor $(ARGS)
+
+collect: $(ENV)  ## what takes room and is needed by nothing (params.yaml, retention): make collect shows it, APPLY=1 removes it
+	@python -m flows.retention $(if $(APPLY),--apply) $(ARGS)
 
 test: $(ENV)  ## every test, in two processes
 	@python -m pytest -n 2 --dist loadfile

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, temporary_settings
 
-from flows import overrides
+from flows import json_log, overrides
 from flows.record import load_record
 from flows.summary import render
 from ner.errors import NerError
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.train", description="Run every stage that has changed.")
     parser.add_argument("--set", action="append", default=[], metavar="BLOCK.KEY=VALUE", dest="settings",
                         help="a parameter of this run only, for example --set train.epochs=1")  # fmt: skip
+    json_log.use()
     signal.signal(signal.SIGTERM, _end)  # Python's own handler would leave the temporary server behind
     try:
         changes = overrides.parse_settings(parser.parse_args(arguments).settings)

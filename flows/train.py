@@ -14,13 +14,14 @@ from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 from prefect.states import Completed, Failed, State
 
-from flows import overrides
+from flows import json_log, overrides
 from flows.artifacts import publish
 from flows.graph import Stage, read_graph
 from flows.lock import hold
+from flows.notices import failed_name
 from flows.quiet import shorten_logs
 from flows.record import Record
 from flows.stages import CACHED, FAILED, Outcome, failure, run_stage, stage_environment
@@ -69,6 +70,7 @@ def ner(
         registry=registry,
     )
     shorten_logs()
+    json_log.use(deployment.name if deployment.id else None)
     root = Path.cwd()
     record = Record(flow_run_id=str(flow_run.id), folder=root, started=time.time())
     try:
@@ -78,7 +80,7 @@ def ner(
     record.save(root)
     publish(record)
     if record.sentence:
-        return Failed(message=record.sentence)
+        return Failed(message=record.sentence, name=failed_name(record.exit_status))
     return Completed(message="All stages are up to date.")
 
 

@@ -12,6 +12,7 @@ from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 from prefect.client.schemas.objects import StateType
 from prefect.states import Crashed
 
+from flows.notices import install_named
 from flows.servers import WORK_POOL
 from ner.errors import NerError
 from tasks.cli import run_stage
@@ -37,6 +38,8 @@ def main() -> None:
     prefect("work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")
     prefect("deploy", "--all")
     crash_lost_runs()
+    if names := install_named(os.environ):
+        print("notices: " + ", ".join(names), flush=True)
     wait_until_healthy("the MLflow server", f"{mlflow}/health")
     print(BANNER.format(prefect=api.removesuffix("/api"), mlflow=mlflow), flush=True)
     os.execv(sys.executable, [*_PREFECT, "worker", "start", "--pool", WORK_POOL, "--name", f"ner-{os.getpid()}"])

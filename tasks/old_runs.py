@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ner.errors import RegistryError
-from ner.retention import Thing, keep_families
+from ner.retention import DAY_S, Thing, keep_families
 from tasks.leftovers import size_of
 from tasks.registered import Needs, pages
 from tasks.store import client, exists, home, is_local, registry_errors, tracking_uri
@@ -102,7 +102,16 @@ def empty_trash(run_ids: Sequence[str], days: float, needs: Needs) -> None:
             )
         for model_id in needs.models:
             store.get_logged_model(model_id)  # raises for one that was deleted
-    command = [sys.executable, "-m", "mlflow", "gc", "--older-than", f"{days:g}d", "--backend-store-uri", backend]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "gc",
+        "--older-than",
+        f"{int(days * DAY_S)}s",
+        "--backend-store-uri",
+        backend,
+    ]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking_uri()}
     command += ["--run-ids", ",".join(run_ids)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=GC_WITHIN_S)

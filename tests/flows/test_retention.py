@@ -28,18 +28,18 @@ def history(toy):
 
     def make(seed):
         chance, needed, others, versions = random.Random(seed), set(), set(), {}
-        (toy / "local" / "data").mkdir()
+        (toy / "given/data").mkdir(parents=True)
         with Repo(str(toy)) as repo:
             for step in range(8):
                 for name in "abcd":
-                    (toy / "local/data" / name).write_text(str(chance.randrange(6)))
-                repo.add(str(toy / "local/data"))
-                md5 = repo.index.outs[0].hash_info.value if len(repo.index.outs) == 1 else _md5(toy)
+                    (toy / "given/data" / name).write_text(str(chance.randrange(6)))
+                repo.add(str(toy / "given/data"))
+                md5 = _md5(toy)
                 what = chance.choice(["branch", "tag", "version", "nothing", "nothing"])
                 if what == "version":
                     versions[md5] = f"ner/{step}"
                 if what in ("branch", "tag"):
-                    git(toy, "add", "-f", "local/data.dvc")
+                    git(toy, "add", "-f", "given/data.dvc")
                     git(toy, "commit", "-qm", f"state {step}")
                     git(toy, what, f"{what}-{step}")
                 (needed if what != "nothing" else others).add(md5)
@@ -51,7 +51,7 @@ def history(toy):
 
 
 def _md5(toy):
-    (line,) = [one for one in (toy / "local/data.dvc").read_text().splitlines() if "md5:" in one]
+    (line,) = [one for one in (toy / "given/data.dvc").read_text().splitlines() if "md5:" in one]
     return line.split()[-1]
 
 
@@ -99,8 +99,8 @@ def test_young_files_stay_and_so_does_everything_where_a_lookup_fails(toy, histo
     assert going(None, "the registry is down") == []
     assert going(Needs(outputs={**versions, "0" * 32 + ".dir": "ner/9"})) == []  # its list of files is nowhere
     git(toy, "checkout", "-q", "-b", "broken")
-    (toy / "local/data.dvc").write_text("outs: [")
-    git(toy, "add", "-f", "local/data.dvc")
+    (toy / "given/data.dvc").write_text("outs: [")
+    git(toy, "add", "-f", "given/data.dvc")
     git(toy, "commit", "-qm", "broken")
     git(toy, "checkout", "-q", "-")
     assert going(Needs(outputs=versions)) == []
