@@ -36,7 +36,7 @@ def use(deployment: str | None = None) -> None:
     """Log in JSON on this process' console, where that is asked for; again adds nothing but a deployment."""
     if not wants_json(os.environ):
         return
-    ids.known.update({"deployment": deployment} if deployment else {})
+    know(deployment=deployment)
     options = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["formatters"]["json"]
     formatter = JsonFormatter(options["fmt"], **{k: v for k, v in options.items() if k not in ("()", "fmt")})
     for name in (None, "uvicorn", "fastapi", "prefect._internal"):
@@ -47,6 +47,11 @@ def use(deployment: str | None = None) -> None:
                 plain.setFormatter(formatter)
                 plain.addFilter(ids)
                 logger.handlers[place] = plain
+
+
+def know(**found: str | None) -> None:
+    """Add ids to every line of the run from now on; what is None stays unknown."""
+    ids.known.update({name: value for name, value in found.items() if value})
 
 
 class Ids(logging.Filter):

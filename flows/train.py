@@ -19,11 +19,11 @@ from prefect.states import Completed, Failed, State
 
 from flows import json_log, overrides
 from flows.artifacts import publish
-from flows.graph import Stage, read_graph
+from flows.graph import Stage, read_graph, up_to
 from flows.lock import hold
 from flows.notices import failed_name
 from flows.quiet import shorten_logs
-from flows.record import Record
+from flows.record import TRAINING, Record
 from flows.stages import CACHED, FAILED, Outcome, failure, run_stage, stage_environment
 from flows.workspace import RUNS, workspace, workspace_environment
 from ner.errors import NerError
@@ -51,10 +51,12 @@ def ner(
     gate: Gate | None = None,
     export: Export | None = None,
     registry: Registry | None = None,
+    until: str | None = None,
 ) -> State:
     """Corpus and encoder to a gated, registered model version: the stages of dvc.yaml with params.yaml.
 
-    Blocks given here override params.yaml for this run, which then works in a copy of the working tree.
+    Blocks given here override params.yaml for this run, which then works in a copy of the working tree. until: the last
+    stage of this run, with those that it needs; another worker goes on from the DVC remote.
     """
     blocks = dict(
         data=data,
@@ -74,7 +76,7 @@ def ner(
     root = Path.cwd()
     record = Record(flow_run_id=str(flow_run.id), folder=root, started=time.time())
     try:
-        run_pipeline(root, blocks, record)
+        run_pipeline(root, blocks, record, until)
     except NerError as error:
         record.sentence, record.exit_status = str(error), error.exit_status
     record.save(root)
@@ -84,7 +86,7 @@ def ner(
     return Completed(message="All stages are up to date.")
 
 
-def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
+def run_pipeline(root: Path, blocks: dict[str, Any], record: Record, until: str | None = None) -> None:
     """Check the parameters, take the lock, run the stages; `record` tells at any time how far it came.
 
     Raises NerError: for parameters, a busy checkout, or the stage that failed, with its sentence.
@@ -92,6 +94,7 @@ def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
     record.changes = overrides.given(blocks)
     params = overrides.apply(root, record.changes)
     record.stages = read_graph(root)
+    wanted = up_to(record.stages, until)
     environment = stage_environment(record.flow_run_id, flow_run.ui_url if os.environ.get("PREFECT_API_URL") else None)
     who = f"flow run {flow_run.name}"
     with hold(root, "run", who, wait_s=float(os.environ.get("NER_WAIT_S", 0))):
@@ -102,21 +105,22 @@ def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
         with place as folder:
             record.folder = folder
             try:
-                run_stages(record, environment)
+                run_stages(record, wanted, environment)
             finally:
                 record.folder = root / RUNS / record.flow_run_id if record.changes else root
 
 
-def run_stages(record: Record, environment: dict[str, str]) -> None:
+def run_stages(record: Record, wanted: list[Stage], environment: dict[str, str]) -> None:
     """Run a task for each stage. Raises the first failed stage's error; what depends on it is shown as not ready."""
     states: dict[str, State] = {}
     failed: Outcome | None = None
-    for stage in record.stages:
+    for stage in wanted:
         needed = [states[name] for name in stage.needs if name in states]
         if failed and all(state.is_completed() for state in needed):
             continue  # it could run, but the run is lost: what is running has ended, nothing new begins
         run = bring_up_to_date.with_options(name=stage.name, task_run_name=stage.name, description=stage.description)
         states[stage.name] = run(stage, record, environment, wait_for=needed, return_state=True)
+        json_log.know(mlflow_run_id=record.read(TRAINING).get("mlflow_run_id"))
         if failed is None and not states[stage.name].is_completed():
             failed = record.outcomes.get(stage.name) or Outcome(
                 FAILED, f"{stage.name}: {states[stage.name].message}", 1

@@ -58,14 +58,6 @@ def test_the_wish_is_checked_and_the_address_leaves_the_environment():
     assert "secret-token" not in str(refused.value)
 
 
-def test_a_failed_gate_has_a_state_of_its_own(toy, server, set_params):
-    from flows.train import ner
-
-    set_params(gate={"min_f1": 0.99})
-    state = ner(return_state=True)
-    assert (state.name, state.is_failed()) == (GATE_FAILED, True) and "the threshold 0.99" in state.message
-
-
 @pytest.mark.operations
 def test_each_event_sends_one_notice_however_often_they_are_installed(whole_server, sink):
     got, url = sink
