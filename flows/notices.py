@@ -31,6 +31,7 @@ NOTICES = {
     "ner: run failed": {"Failed", "Crashed", "TimedOut"},
     "ner: new champion": {NEW_CHAMPION},
 }
+ONCE_IN = timedelta(minutes=10)  # a state that a run is told to enter again so soon is the same event
 BODY = "{{ flow.name }}, flow run {{ flow_run.name }}: {{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
 
 
@@ -105,7 +106,7 @@ def automation(name: str, states: set[str], block: Any) -> AutomationCore:
             for_each={"prefect.resource.id"},
             posture=Posture.Reactive,
             threshold=1,
-            within=timedelta(0),
+            within=ONCE_IN,
         ),
         actions=[SendNotification(block_document_id=block, subject=name, body=BODY)],
     )
