@@ -25,9 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.train", description="Run every stage that has changed.")
     parser.add_argument("--set", action="append", default=[], metavar="BLOCK.KEY=VALUE", dest="settings",
                         help="a parameter of this run only, for example --set train.epochs=1")  # fmt: skip
-    json_log.use()
     signal.signal(signal.SIGTERM, _end)  # Python's own handler would leave the temporary server behind
     try:
+        json_log.use()
         changes = overrides.parse_settings(parser.parse_args(arguments).settings)
         overrides.apply(Path.cwd(), changes)
         return run_here(changes)

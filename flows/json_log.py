@@ -19,7 +19,7 @@ from honcho.printer import Message, Printer
 from prefect.logging.handlers import PrefectConsoleHandler, _SafeStreamHandler
 from pythonjsonlogger.json import JsonFormatter
 
-from tasks.json_lines import as_json, wants_json
+from tasks.json_lines import JsonStream, as_json, print_json, wants_json
 
 CONFIG = Path(__file__).with_name("json_log.yml")
 CONSOLES = (logging.StreamHandler, PrefectConsoleHandler, _SafeStreamHandler)
@@ -33,9 +33,14 @@ def environment(seen: Mapping[str, str]) -> dict[str, str]:
 
 
 def use(deployment: str | None = None) -> None:
-    """Log in JSON on this process' console, where that is asked for; again adds nothing but a deployment."""
+    """Log and print in JSON from here on, where that is asked for; again adds nothing but a deployment.
+
+    Raises ParamsError for another NER_LOG_FORMAT.
+    """
     if not wants_json(os.environ):
         return
+    if not isinstance(sys.stdout, JsonStream):
+        print_json()
     know(deployment=deployment)
     options = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["formatters"]["json"]
     formatter = JsonFormatter(options["fmt"], **{k: v for k, v in options.items() if k not in ("()", "fmt")})

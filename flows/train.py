@@ -72,10 +72,10 @@ def ner(
         registry=registry,
     )
     shorten_logs()
-    json_log.use(deployment.name if deployment.id else None)
     root = Path.cwd()
     record = Record(flow_run_id=str(flow_run.id), folder=root, started=time.time())
     try:
+        json_log.use(deployment.name if deployment.id else None)
         run_pipeline(root, blocks, record, until)
     except NerError as error:
         record.sentence, record.exit_status = str(error), error.exit_status

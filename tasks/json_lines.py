@@ -6,6 +6,7 @@ NER_LOG_FORMAT=json python -m tasks.evaluate
 A stage that a flow runs prints plain lines, which the flow reads; it logs them with the ids (flows/json_log.py).
 """
 
+import atexit
 import io
 import json
 import os
@@ -42,6 +43,8 @@ def print_json(**ids: str | None) -> None:
     """From now on, what this process prints goes out as JSON lines; of stderr as errors, unless the line says less."""
     sys.stdout = JsonStream(sys.stdout, None, ids)
     sys.stderr = JsonStream(sys.stderr, "ERROR", ids)
+    for stream in (sys.stdout, sys.stderr):
+        atexit.register(stream.close)  # a last line without an end
 
 
 def speak_json(stage: str) -> None:
