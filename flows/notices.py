@@ -32,7 +32,7 @@ NOTICES = {
     "ner: new champion": {NEW_CHAMPION},
 }
 ONCE_IN = timedelta(minutes=10)  # a state that a run is told to enter again so soon is the same event
-BODY = "{{ flow.name }}, flow run {{ flow_run.name }}: {{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
+BODY = "{{ flow.name }}, flow run {{ flow_run.name }}: {{ flow_run.state.message }}\n{{ (flow_run|ui_url) or '' }}"
 
 
 def failed_name(exit_status: int) -> str | None:
