@@ -85,8 +85,14 @@ def mlflow_runs(root: Path, days: RetentionParams, needs: Needs | None, unknown:
     kept = None if needs is None else runs.kept
     in_use = judge(runs.things, kept, days.mlflow_runs_days, unknown)
     trash = judge(runs.trash, kept, days.mlflow_trash_days, unknown)
-    yield Part(in_use, lambda names: [old_runs.put_in_trash(name) for name in names] and None)
+    yield Part(in_use, put_in_trash)
     yield Part(trash, lambda names: old_runs.empty_trash(names, days.mlflow_trash_days, needs))
+
+
+def put_in_trash(names: list[str]) -> None:
+    """Raises RegistryError; what is in the trash by then stays there."""
+    for name in names:
+        old_runs.put_in_trash(name)
 
 
 def prefect_runs(root: Path, days: RetentionParams, needs: Needs | None, unknown: str) -> Part:
