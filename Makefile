@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback resync faults accounts sbom audit test test-operations test-fast check clean
+.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback resync faults accounts sbom audit doctor collect test test-operations test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -92,6 +92,12 @@ sbom: $(ENV)  ## reports/sbom.json: the components of requirements.lock, as Cycl
 
 audit: $(ENV)  ## known vulnerabilities of requirements.lock: make audit, or without a network make audit ADVISORIES=all.zip
 	@python -m tasks.audit $(if $(ADVISORIES),--advisories="$$ADVISORIES")
+
+doctor: $(ENV)  ## is everything in order for a run: versions, disk, ports, servers, DVC, registry, GPU; ARGS=--json
+	@python -m flows.doctor $(ARGS)
+
+collect: $(ENV)  ## what takes room and is needed by nothing (params.yaml, retention): make collect shows it, APPLY=1 removes it
+	@python -m flows.retention $(if $(APPLY),--apply) $(ARGS)
 
 test: $(ENV)  ## every test but those of operations, in two processes
 	@python -m pytest -n 2 --dist loadfile -m "not operations"

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, temporary_settings
 
-from flows import overrides
+from flows import json_log, overrides
 from flows.record import Record, load_record
 from flows.summary import render
 from ner.errors import NerError
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         help="a parameter of this run only, for example --set train.epochs=1")  # fmt: skip
     signal.signal(signal.SIGTERM, _end)  # Python's own handler would leave the temporary server behind
     try:
+        json_log.use()
         changes = overrides.parse_settings(parser.parse_args(arguments).settings)
         overrides.apply(Path.cwd(), changes)
         return run_here(changes)

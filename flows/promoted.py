@@ -12,6 +12,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import State
 
+from flows.notices import NEW_CHAMPION
 from flows.told import run_module
 from tasks.plain_text import in_markdown
 
@@ -39,7 +40,10 @@ def promotion(*arguments: str) -> State:
     told = run_module("promotion", *arguments)
     if told.report.get("entry"):
         create_markdown_artifact(markdown(told.report), key="promotion", description=told.report["sentence"])
-    return told.state("The history already has where champion points: nothing to do.")
+    state = told.state("The history already has where champion points: nothing to do.")
+    entry = told.report.get("entry")
+    is_new = entry and entry["champion"] and entry["champion"] != entry["before"]
+    return state.model_copy(update={"name": NEW_CHAMPION}) if is_new and state.is_completed() else state
 
 
 def markdown(told: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flows import json_log
 from flows.access import SECRETS, Access, mlflow_options, read_access
 from flows.lock import STATE
 from ner.errors import BusyError, ParamsError
@@ -90,6 +91,7 @@ def environment(root: Path, ports: Ports) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if name not in SECRETS},
         **QUIET,
+        **json_log.environment(os.environ),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PWD": str(root),  # prefect.yaml names it
         "PREFECT_HOME": str(root / STATE),

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 from prefect.states import Completed, Failed, State
 
+from flows import json_log
 from flows.process import stream
 from flows.quiet import shorten_logs
 from flows.stages import stage_environment
@@ -44,6 +45,7 @@ class Told:
 def run_module(name: str, *arguments: str) -> Told:
     """Run `python -m tasks.<name>` inside a flow run, in the working directory."""
     shorten_logs()
+    json_log.use(deployment.name if deployment.id else None)
     log = get_run_logger()
     environment = stage_environment(str(flow_run.id), flow_run.ui_url if os.environ.get("PREFECT_API_URL") else None)
     environment["NER_FLOW_RUN_NAME"] = flow_run.name

@@ -16,17 +16,18 @@ from typing import Any
 import httpx
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Failed, State
 
-from flows import overrides
+from flows import json_log, overrides
 from flows.artifacts import publish
-from flows.graph import Stage, read_graph
+from flows.graph import Stage, read_graph, up_to
 from flows.lock import hold
 from flows.lost import check_count
+from flows.notices import failed_name
 from flows.quiet import shorten_logs
-from flows.record import Record
+from flows.record import TRAINING, Record
 from flows.server_watch import answers, told_when_gone
 from flows.stages import CACHED, FAILED, Outcome, failure, run_stage, stage_environment
 from flows.workspace import RUNS, workspace, workspace_environment
@@ -39,7 +40,7 @@ MENDABLE = re.compile(r"Try again|cannot be reached|does not answer in time")
 Data, Model, Encoding, Validation, Train, Prediction, Evaluation, Seeds, Gate, Export, Registry, Limits = (
     overrides.partial_block(block)
     for block in overrides.Params.model_fields
-    if block != "sweep"  # no stage reads it
+    if block not in ("sweep", "retention")  # no stage reads them
 )
 
 
@@ -57,10 +58,12 @@ def ner(
     export: Export | None = None,
     registry: Registry | None = None,
     limits: Limits | None = None,
+    until: str | None = None,
 ) -> State:
     """Corpus and encoder to a gated, registered model version: the stages of dvc.yaml with params.yaml.
 
-    Blocks given here override params.yaml for this run, which then works in a copy of the working tree.
+    Blocks given here override params.yaml for this run, which then works in a copy of the working tree. until: the last
+    stage of this run, with those that it needs; another worker goes on from the DVC remote.
     """
     blocks = dict(
         data=data,
@@ -82,13 +85,14 @@ def ner(
     api = PREFECT_API_URL.value()
     with told_when_gone(api, get_run_logger().warning):
         try:
-            run_pipeline(root, blocks, record)
+            json_log.use(deployment.name if deployment.id else None)
+            run_pipeline(root, blocks, record, until)
         except NerError as error:
             record.sentence, record.exit_status = str(error), error.exit_status
         record.save(root)
         show(record, api)
     if record.sentence:
-        return Failed(message=record.sentence)
+        return Failed(message=record.sentence, name=failed_name(record.exit_status))
     return Completed(message="All stages are up to date.")
 
 
@@ -101,7 +105,7 @@ def show(record: Record, api: str | None) -> None:
         get_run_logger().warning(f"The run's artifacts are not in Prefect: {error}.")
 
 
-def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
+def run_pipeline(root: Path, blocks: dict[str, Any], record: Record, until: str | None = None) -> None:
     """Check the parameters, take the lock, run the stages; `record` tells at any time how far it came.
 
     Raises NerError: for parameters, a busy checkout, or the stage that failed, with its sentence.
@@ -111,6 +115,7 @@ def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
     limits = LimitsParams.model_validate(params["limits"])
     check_count(flow_run.run_count, limits.taken_up)
     record.stages = read_graph(root)
+    wanted = up_to(record.stages, until)
     environment = stage_environment(record.flow_run_id, flow_run.ui_url if os.environ.get("PREFECT_API_URL") else None)
     who = f"flow run {flow_run.name}"
     with hold(root, "run", who, wait_s=float(os.environ.get("NER_WAIT_S", 0))):
@@ -121,16 +126,16 @@ def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
         with place as folder:
             record.folder = folder
             try:
-                run_stages(record, environment, limits)
+                run_stages(record, wanted, environment, limits)
             finally:
                 record.folder = root / RUNS / record.flow_run_id if record.changes else root
 
 
-def run_stages(record: Record, environment: dict[str, str], limits: LimitsParams) -> None:
+def run_stages(record: Record, wanted: list[Stage], environment: dict[str, str], limits: LimitsParams) -> None:
     """Run a task for each stage. Raises the first failed stage's error; what depends on it is shown as not ready."""
     states: dict[str, State] = {}
     failed: Outcome | None = None
-    for stage in record.stages:
+    for stage in wanted:
         needed = [states[name] for name in stage.needs if name in states]
         if failed and all(state.is_completed() for state in needed):
             continue  # it could run, but the run is lost: what is running has ended, nothing new begins
@@ -143,6 +148,7 @@ def run_stages(record: Record, environment: dict[str, str], limits: LimitsParams
         )
         minutes = limits.minutes(stage.name)
         states[stage.name] = run(stage, record, environment, minutes, wait_for=needed, return_state=True)
+        json_log.know(mlflow_run_id=record.read(TRAINING).get("mlflow_run_id"))
         if failed is None and not states[stage.name].is_completed():
             failed = record.outcomes.get(stage.name) or Outcome(
                 FAILED, f"{stage.name}: {states[stage.name].message}", 1

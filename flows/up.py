@@ -19,11 +19,14 @@ from honcho.manager import Manager
 from honcho.printer import Printer
 
 from flows import access, webhook
+from flows.json_log import JsonPrinter
 from flows.lock import STATE, hold
+from flows.notices import URL
 from flows.servers import Ports, check_free, check_port, commands, environment, read_ports
 from ner.errors import NerError
 from tasks.cli import run_stage
 from tasks.io import write_text
+from tasks.json_lines import wants_json
 
 FLOW_RUNS_STOP_WITHIN_S, WORKER_STOPS_WITHIN_S, SERVERS_STOP_WITHIN_S = 15, 10, 10
 BY_SIGNAL = (130, 143)  # Ctrl-C and SIGTERM: how it is meant to end
@@ -101,7 +104,8 @@ def supervise(root: Path, ports: Ports, hook: webhook.Settings | None) -> None:
     processes = commands(root, ports)
     seen = environments(root, ports, hook, processes)
     with (root / STATE / "up.log").open("w", encoding="utf-8") as log:
-        manager = Supervisor(Printer(Tee(sys.stdout, log)))
+        printer = JsonPrinter if wants_json(os.environ) else Printer
+        manager = Supervisor(printer(Tee(sys.stdout, log)))
         for name, command in processes.items():
             manager.add_process(name, command, env=seen[name], cwd=str(root))
         manager.loop()
@@ -113,10 +117,14 @@ def supervise(root: Path, ports: Ports, hook: webhook.Settings | None) -> None:
 def environments(
     root: Path, ports: Ports, hook: webhook.Settings | None, names: Iterable[str]
 ) -> dict[str, dict[str, str]]:
-    """What each process sees: the secret of the webhook is for the watch alone, the rest of it for MLflow."""
+    """What each process sees: the webhook's secret is for the watch alone, the rest of it for MLflow.
+
+    Where notices go to is for the worker, which gives it to the server.
+    """
     shared = environment(root, ports)
     secret = {name: shared.pop(name) for name in (webhook.SECRET,) if name in shared}
-    more = {"mlflow": webhook.server_environment(root, hook), "watch": secret}
+    notices = {name: shared.pop(name) for name in (URL,) if name in shared}
+    more = {"worker": notices, "mlflow": webhook.server_environment(root, hook), "watch": secret}
     shown = access.server_environment(root, ports.access, ports.prefect, ports.mlflow)
     return {name: {**shared, **more.get(name, {}), **shown.get(name, {})} for name in names}
 

@@ -15,6 +15,7 @@ from prefect.states import Crashed
 from flows.access import ADMIN, ADMIN_PASSWORD, PASSWORD, USER
 from flows.accounts import make_own
 from flows.lost import take_up_lost_runs
+from flows.notices import install_named
 from flows.servers import WORK_POOL
 from ner.errors import NerError
 from tasks.cli import run_stage
@@ -43,6 +44,8 @@ def main() -> None:
     prefect("deploy", "--all")
     crash_lost_runs()
     take_up_lost_runs()
+    if names := install_named(os.environ):
+        print("notices: " + ", ".join(names), flush=True)
     wait_until_healthy("the MLflow server", f"{mlflow}/health")
     if password:
         print(make_own(mlflow, admin, password, os.environ[USER], os.environ[PASSWORD]), flush=True)

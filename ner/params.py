@@ -206,6 +206,19 @@ class LimitsParams(Block):
         return self.stage_minutes_of.get(stage, self.stage_minutes)
 
 
+Days = Annotated[float | None, Field(ge=1)]
+
+
+class RetentionParams(Block):
+    """After how many days `make collect` may remove what nothing needs; None: never."""
+
+    leftovers_days: Days
+    cache_days: Days
+    mlflow_runs_days: Days
+    mlflow_trash_days: Days
+    flow_runs_days: Days
+
+
 class Params(Block):
     """All of params.yaml."""
 
@@ -222,6 +235,7 @@ class Params(Block):
     registry: RegistryParams
     sweep: SweepParams
     limits: LimitsParams
+    retention: RetentionParams
 
 
 def parse_params(text: str, where: str = "params.yaml") -> Params:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 
 from ner.errors import NerError
+from tasks.json_lines import speak_json
 from tasks.plain_text import visible
 
 # Set before any library is imported by a stage: none of them may call home.
@@ -35,6 +36,7 @@ for _name, _value in QUIET.items():
 def run_stage(name: str, main: Callable[[], None]) -> None:
     """Run `main` and end the process: 0, the error's own status, or 130 after Ctrl-C."""
     try:
+        speak_json(name)
         main()
     except NerError as error:
         fail(name, str(error), error.exit_status)

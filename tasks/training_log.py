@@ -65,6 +65,7 @@ class TrainingLog:
             self.run.log_dataset(manifest)
         if self.run.run_id:
             write_json(note, {"mlflow_run_id": self.run.run_id})
+            print(f"MLflow run {self.run.run_id}", flush=True)
 
     def callback(self) -> TrainerCallback:
         """Sends what the Trainer logs to the MLflow run, renamed by CURVES."""

@@ -17,6 +17,7 @@ MLFLOW_ROOM = {
     "checks.py",
     "history.py",
     "register.py",
+    "registered.py",
     "registry.py",
     "reproduce.py",
     "store.py",

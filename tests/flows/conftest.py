@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from flows.worker import wait_until_healthy
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -70,3 +73,20 @@ def outside() -> dict[str, str]:
     """The environment of a command that a person runs in the toy pipeline: our code importable, no test server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PWD": ""}
+
+
+@pytest.fixture
+def whole_server(tmp_path: Path, outside: dict[str, str]) -> Iterator[str]:
+    """`prefect server start` with all its services, which the test harness leaves out; gives its API's address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    seen = {**outside, "PREFECT_HOME": str(tmp_path / "server"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=tmp_path, env=seen, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until_healthy("the Prefect server", f"http://127.0.0.1:{port}/api/health")
+        yield f"http://127.0.0.1:{port}/api"
+    finally:
+        process.terminate()
+        process.wait(30)

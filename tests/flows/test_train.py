@@ -8,6 +8,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, LogFilter
 from prefect.states import State
 
+from flows.notices import GATE_FAILED
+
 ORDER = ["ingest", "base", "train", "evaluate", "gate", "register"]
 
 
@@ -76,13 +78,20 @@ def test_stages_run_in_the_order_of_the_graph_then_are_cached_and_a_change_runs_
 def test_a_failed_gate_fails_the_run_with_its_sentence_and_nothing_is_registered(toy, set_params):
     set_params(gate={"min_f1": 0.97})
     state = run()
-    assert state.is_failed()
+    assert state.is_failed() and state.name == GATE_FAILED  # Prefect names its event after it: flows/notices.py
     assert state.message == "gate: validation F1 is 0.94, the threshold 0.97."
     assert task_states(state)["gate"] == "Failed" and task_states(state)["register"] == "NotReady"
     assert not (toy / "reports" / "registration.json").exists()
     assert "Gate failed" in artifacts(state)["gate"]
     record = json.loads((toy / ".ner" / "runs" / str(state.state_details.flow_run_id) / "run.json").read_text())
     assert record["exit_status"] == 4
+
+
+def test_a_run_may_end_with_a_stage_and_another_goes_on(toy):
+    assert task_states(run(until="train")) == dict.fromkeys(ORDER[:3], "Completed")
+    assert task_states(run()) == dict.fromkeys(ORDER[:3], "Cached") | dict.fromkeys(ORDER[3:], "Completed")
+    refused = run(until="trian")
+    assert refused.is_failed() and "no such stage" in refused.message
 
 
 def test_reports_of_an_earlier_run_are_not_shown_as_those_of_a_run_that_failed_before_them(toy):
