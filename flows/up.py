@@ -20,10 +20,11 @@ from honcho.printer import Printer
 
 from flows import webhook
 from flows.lock import STATE, hold
-from flows.servers import Ports, check_free, check_port, commands, environment, read_ports
+from flows.servers import Ports, check_free, check_port, commands, environment, read_ports, store_environments
 from ner.errors import NerError
 from tasks.cli import run_stage
 from tasks.io import write_text
+from tasks.team import SERVERS_ONLY
 
 FLOW_RUNS_STOP_WITHIN_S, WORKER_STOPS_WITHIN_S, SERVERS_STOP_WITHIN_S = 15, 10, 10
 BY_SIGNAL = (130, 143)  # Ctrl-C and SIGTERM: how it is meant to end
@@ -113,10 +114,13 @@ def supervise(root: Path, ports: Ports, hook: webhook.Settings | None) -> None:
 def environments(
     root: Path, ports: Ports, hook: webhook.Settings | None, names: Iterable[str]
 ) -> dict[str, dict[str, str]]:
-    """What each process sees: the secret of the webhook is for the watch alone, the rest of it for MLflow."""
+    """What each process sees: of the webhook's and the databases' secrets only what it needs."""
     shared = environment(root, ports)
     secret = {name: shared.pop(name) for name in (webhook.SECRET,) if name in shared}
-    more = {"mlflow": webhook.server_environment(root, hook), "watch": secret}
+    more = store_environments(shared, root) | {"watch": secret}
+    more["mlflow"] |= webhook.server_environment(root, hook)
+    for name in SERVERS_ONLY:
+        shared.pop(name, None)
     return {name: {**shared, **more.get(name, {})} for name in names}
 
 

@@ -8,8 +8,10 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from ner.errors import NerError
+from tasks.team import load_env_file
 
 # Set before any library is imported by a stage: none of them may call home.
 QUIET = {
@@ -24,6 +26,7 @@ QUIET = {
 }
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
+load_env_file(os.environ, Path(os.environ.get("NER_HOME") or Path.cwd()))
 
 
 def run_stage(name: str, main: Callable[[], None]) -> None:
