@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env new-data train quick card repro up compare serve predict bench annotate corrections sweep experiments history rollback test test-fast check clean
+.PHONY: help env new-data train quick card repro up compare serve predict bench annotate corrections sweep experiments history rollback move-to-team backup restore test test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -73,6 +73,15 @@ history: $(ENV)  ## who was champion when, which checks passed, who went back an
 
 rollback: $(ENV)  ## put the alias champion back on the last good version: make rollback REASON="why"
 	@python -m tasks.promotion --rollback="$$REASON"
+
+move-to-team: $(ENV)  ## runs, versions, artifacts and flow history of this checkout into the stores of team.env (docs/team.md)
+	@python -m flows.move
+
+backup: $(ENV)  ## registry and flow history into one archive, while servers run: make backup [TO=file.tar]
+	@python -m tasks.backup $(if $(TO),--to="$$TO")
+
+restore: $(ENV)  ## a backup back into empty stores, compared afterwards: make restore FROM=file.tar [FORCE=1]
+	@python -m flows.restore "$$FROM" $(if $(FORCE),--force)
 
 test: $(ENV)  ## every test, in two processes
 	@python -m pytest -n 2 --dist loadfile

@@ -58,12 +58,17 @@ def columns(connected: Any) -> dict[str, dict[str, str]]:
 
 def counts(uri: str) -> dict[str, int]:
     """Rows of every table, by name."""
-    with connection(uri) as connected, connected.cursor() as cursor:
-        found = {}
+    with connection(uri) as connected:
+        return _counts(connected)
+
+
+def _counts(connected: Any) -> dict[str, int]:
+    found = {}
+    with connected.cursor() as cursor:
         for table in columns(connected):
             cursor.execute(f'SELECT count(*) FROM "{table}"')
             found[table] = cursor.fetchone()[0]
-        return found
+    return found
 
 
 def require_empty(uri: str, what: str) -> None:
@@ -75,6 +80,15 @@ def require_empty(uri: str, what: str) -> None:
             f"{shown(uri)}, for {what}, is not empty ({len(tables)} tables): nothing was changed. Name a new database, "
             f"or drop this one and make it again (dropdb, createdb), with no server started on it in between."
         )
+
+
+def require_alone(uri: str, what: str) -> None:
+    """Raises NerError where somebody else is connected to the database."""
+    with connection(uri) as connected:
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        others = execute_on(connected)(asked)[0][0]
+    if others:
+        raise NerError(f"{others} others are connected to {shown(uri)}: stop the {what} servers that use it first.")
 
 
 def empty(uri: str) -> None:
@@ -95,9 +109,21 @@ def execute_on(connected: Any) -> Any:
     return execute
 
 
-def dump(uri: str, path: Path) -> None:
-    """pg_dump in its own format: one consistent moment, while servers run."""
-    _run(["pg_dump", "--format=custom", "--no-owner", "--no-privileges", "--file", str(path)], uri)
+@contextmanager
+def moment(uri: str) -> Iterator[tuple[str, dict[str, int]]]:
+    """One moment of the database, held while it is dumped: the name by which pg_dump takes part, and rows by table."""
+    with connection(uri) as connected:
+        with connected.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            cursor.execute("SELECT pg_export_snapshot()")
+            name = cursor.fetchone()[0]
+        yield name, _counts(connected)
+
+
+def dump(uri: str, path: Path, snapshot: str) -> None:
+    """pg_dump in its own format of a `moment`, while servers run."""
+    options = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}"]
+    _run(["pg_dump", *options, "--file", str(path)], uri)
 
 
 def load(uri: str, path: Path, replace: bool) -> None:

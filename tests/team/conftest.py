@@ -144,5 +144,3 @@ def run(folder: Path, *arguments: str, more: dict[str, str] | None = None) -> st
 @pytest.fixture(scope="session", name="run")
 def run_fixture():
     return run
-
-

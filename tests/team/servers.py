@@ -1,4 +1,4 @@
-"""Real servers for these tests: PostgreSQL from the Debian package, and an S3 store that checks signatures (JuiceFS)."""
+"""Real servers for these tests: PostgreSQL from the Debian package, and an S3 store with signatures (JuiceFS)."""
 
 import os
 import shutil
