@@ -67,7 +67,7 @@ def copy_tables(source: Path, uri: str) -> dict[str, int]:
             for table, types in kinds.items():
                 _copy(old, cursor, table, types)
             for statement in again:
-                cursor.execute(statement)
+                _constrain(cursor, statement)
             _set_sequences(cursor, kinds)
             return {table: _compare_rows(old, cursor, table, types) for table, types in kinds.items()}
 
@@ -116,6 +116,16 @@ def _drop_foreign_keys(cursor: Any) -> list[str]:
     for table, name, _ in found:
         cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
     return [f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}" for table, name, definition in found]
+
+
+def _constrain(cursor: Any, statement: str) -> None:
+    from psycopg2 import IntegrityError
+
+    try:
+        cursor.execute(statement)
+    except IntegrityError as error:
+        said = " ".join(str(error).split())[:300]
+        raise NerError(f"a row refers to one that is not there ({said}). Mend it in the old store first.") from None
 
 
 def _set_sequences(cursor: Any, kinds: dict[str, dict[str, str]]) -> None:

@@ -43,6 +43,11 @@ servers = _servers()
 
 
 @pytest.fixture(scope="session")
+def servers_module():
+    return servers
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The address of a PostgreSQL server, without a database."""
     programs = servers.postgres_programs()
@@ -123,17 +128,11 @@ def worked(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def checkout_at_work(worked: Path, tmp_path: Path) -> Path:
-    """`worked`, to be left as it was: the same folder, since MLflow's addresses name it."""
-    return worked
-
-
 def run(folder: Path, *arguments: str, more: dict[str, str] | None = None) -> str:
     """Run our Python in a folder as a person would, without this process' Prefect; its output."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
     environment = {**kept, "PYTHONPATH": str(ROOT), "NER_TEAM_ENV": "", "PREFECT_HOME": str(folder / ".ner")}
-    environment["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"
+    environment["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "240"
     done = subprocess.run(
         [sys.executable, *arguments], cwd=folder, env=environment | (more or {}), capture_output=True, text=True
     )
