@@ -84,16 +84,16 @@ def rows_of(old: sqlite3.Connection, table: str, types: dict[str, str]) -> Itera
 
 
 def _copy(old: sqlite3.Connection, cursor: Any, table: str, types: dict[str, str]) -> None:
+    from psycopg2 import DataError
     from psycopg2.extras import execute_values
 
     names = ", ".join(f'"{name}"' for name in types)
     try:
         rows = rows_of(old, table, types)
         execute_values(cursor, f'INSERT INTO "{table}" ({names}) VALUES %s', rows, page_size=ROWS_A_CALL)
-    except ValueError as error:  # PostgreSQL's text has no NUL
-        raise NerError(
-            f"table {table} holds what PostgreSQL cannot: {error}. Mend it in the old store first."
-        ) from None
+    except (ValueError, DataError) as error:  # its text has no NUL
+        said = " ".join(str(error).split())[:200].rstrip(".")
+        raise NerError(f"table {table} holds what PostgreSQL cannot: {said}. Mend it in the old store first.") from None
 
 
 def _compare_columns(old: dict[str, list[str]], new: dict[str, dict[str, str]], source: sqlite3.Connection) -> None:
