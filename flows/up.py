@@ -121,6 +121,7 @@ def environments(
     more["mlflow"] |= webhook.server_environment(root, hook)
     for name in SERVERS_ONLY:
         shared.pop(name, None)
+    shared["NER_TEAM_ENV"] = ""  # or each of them would read team.env again, with all that is in it
     return {name: {**shared, **more.get(name, {})} for name in names}
 
 

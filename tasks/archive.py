@@ -20,7 +20,7 @@ def opened(path: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(path, "r:") as archive:
             yield archive
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise NerError(f"{path} is not there: name an archive that `make backup` has written.") from None
     except (tarfile.TarError, EOFError) as error:
         raise NerError(f"{path} is no whole archive ({error}): use another backup.") from None

@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import fsspec
 
@@ -20,6 +22,8 @@ class ArtifactStore:
         self.address = address.rstrip("/")
         with store_errors(self.address):
             self._fs, self._root = fsspec.core.url_to_fs(self.address)
+        if self.address.startswith("file://"):  # fsspec leaves %20 as it is
+            self._root = url2pathname(urlsplit(self.address).path)
         self._root = self._root.rstrip("/")
 
     def files(self) -> dict[str, int]:

@@ -29,7 +29,7 @@ from tasks.cli import run_stage
 from tasks.io import replacing_file
 from tasks.locations import elsewhere
 from tasks.store import home
-from tasks.team import Stores, is_team, read_stores
+from tasks.team import Stores, read_stores
 
 FORMAT = 1
 DATABASE_FILES = (".db", ".db-wal", ".db-shm", ".db-journal")
@@ -80,7 +80,7 @@ def backup(root: Path, stores: Stores, target: Path, log: Log) -> dict[str, Any]
             if name == "mlflow":
                 warn_of_others(dump, uri, stores, log)
         add_artifacts(archive, manifest, ArtifactStore(stores.artifacts))
-        if not is_team(os.environ):
+        if stores.mlflow.startswith("sqlite"):
             add_beside(archive, manifest, root, Path(folder))
         text = json.dumps(manifest, indent=2).encode()
         archive.addfile(member(MANIFEST, len(text)), io.BytesIO(text))

@@ -29,6 +29,7 @@ def relocate(execute: Execute, old: str, new: str) -> None:
     # An experiment that MLflow made by itself, and that nobody used, points into a folder of the old machine.
     execute(
         "UPDATE experiments SET artifact_location = ? || experiment_id WHERE artifact_location NOT LIKE ? "
+        "AND (artifact_location LIKE 'file:%' OR artifact_location LIKE '/%') "
         "AND experiment_id NOT IN (SELECT experiment_id FROM runs)",
         (f"{new}/", f"{new}%"),
     )

@@ -24,6 +24,7 @@ from ner.errors import NerError
 from tasks import postgres, sqlite_file
 from tasks.team import MLFLOW_DATABASE, PREFECT_DATABASE, shown
 
+ROOT = Path(__file__).resolve().parent.parent  # where `tasks` is found
 EPOCH = datetime(1970, 1, 1)
 ROWS_A_CALL = 1000
 
@@ -50,7 +51,7 @@ def upgrade(program: str, uri: str) -> None:
         command = ["-m", "prefect", "server", "database", "upgrade", "--yes"]
     if program == "mlflow" and uri.startswith("sqlite"):
         command = ["-m", "mlflow", "db", "upgrade", uri]
-    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *command], env=environment, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         last = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-1:]
         raise NerError(f"{program} could not make its tables in {shown(uri)}: {' '.join(last)[:300]}")

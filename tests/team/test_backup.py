@@ -27,7 +27,7 @@ def answers(run, root, uri, more=None):
 
 
 def test_an_archive_that_was_altered_or_cut_or_leads_elsewhere_is_refused(tmp_path):
-    root = little(tmp_path / "little")
+    root = little(tmp_path / "little by little")
     whole = tmp_path / "whole.tar"
     backup(root, embedded(root), whole, print)
     assert stat.S_IMODE(whole.stat().st_mode) == 0o600
@@ -48,7 +48,7 @@ def test_an_archive_that_was_altered_or_cut_or_leads_elsewhere_is_refused(tmp_pa
 
 
 def test_restoring_over_something_is_refused_unless_forced_and_then_it_is_put_aside(tmp_path):
-    root = little(tmp_path / "little")
+    root = little(tmp_path / "little by little")
     said = []
     backup(root, embedded(root), tmp_path / "a.tar", said.append)
     assert said == ["warning: not in the backup, since it is not under "
@@ -64,7 +64,7 @@ def test_restoring_over_something_is_refused_unless_forced_and_then_it_is_put_as
 
 
 def test_a_backup_of_sqlite_is_not_restored_into_postgresql(tmp_path):
-    root = little(tmp_path / "little")
+    root = little(tmp_path / "little by little")
     backup(root, embedded(root), tmp_path / "a.tar", print)
     team = Stores("postgresql://h/m", "postgresql+asyncpg://h/p", "s3://b/a")
     with pytest.raises(NerError, match="is of sqlite databases, .*without team.env; `make move-to-team`"):
