@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -163,7 +164,8 @@ def _plain(value: Any, kind: str) -> Any:
     if value is None:
         return None
     if kind.startswith("json"):
-        return json.dumps(json.loads(value), sort_keys=True)
+        tree = json.loads(value, parse_int=Decimal, parse_float=Decimal)
+        return json.dumps(tree, sort_keys=True, default=lambda number: str((number + 0).normalize()))
     if kind == "timestamptz":
         return value.astimezone(UTC).isoformat()
     if kind == "bytea":

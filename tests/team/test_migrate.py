@@ -23,7 +23,7 @@ CREATE TABLE alembic_version (version_num VARCHAR);
 """
 POSTGRES = """
 CREATE TYPE kind AS ENUM ('RUNNING', 'FAILED');
-CREATE TABLE run (id UUID PRIMARY KEY, state_id UUID, at TIMESTAMPTZ, took INTERVAL, data JSON, ok BOOLEAN,
+CREATE TABLE run (id UUID PRIMARY KEY, state_id UUID, at TIMESTAMPTZ, took INTERVAL, data JSONB, ok BOOLEAN,
   f DOUBLE PRECISION, b BYTEA);
 CREATE TABLE state (id UUID PRIMARY KEY, run_id UUID REFERENCES run (id), kind kind, name TEXT);
 ALTER TABLE run ADD CONSTRAINT "Its State" FOREIGN KEY (state_id) REFERENCES state (id) ON DELETE SET NULL;
@@ -36,7 +36,14 @@ CREATE TABLE alembic_version (version_num VARCHAR);
 INSERT INTO experiments VALUES (0, 'what the schema came with');
 """
 RUN, STATE = "11111111-2222-3333-4444-555555555555", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
-ROW = (RUN, STATE, "2026-03-04 05:06:07.123456", "1970-01-01 00:00:05.500000", '{"a": "naïve ✓", "b": [1, null]}', 1)
+ROW = (
+    RUN,
+    STATE,
+    "2026-03-04 05:06:07.123456",
+    "1970-01-01 00:00:05.500000",
+    '{"a": "naïve ✓", "b": [1e+16, null]}',
+    1,
+)
 
 
 @pytest.fixture
