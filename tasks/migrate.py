@@ -26,6 +26,12 @@ from tasks import postgres, sqlite_file
 from tasks.team import MLFLOW_DATABASE, PREFECT_DATABASE, shown
 
 ROOT = Path(__file__).resolve().parent.parent  # where `tasks` is found
+DRIVERS = {
+    ("mlflow", "sqlite"): "sqlite",
+    ("mlflow", "postgresql"): "postgresql+psycopg2",  # plain postgresql means psycopg 3 to SQLAlchemy 2.1
+    ("prefect", "sqlite"): "sqlite+aiosqlite",
+    ("prefect", "postgresql"): "postgresql+asyncpg",
+}
 EPOCH = datetime(1970, 1, 1)
 ROWS_A_CALL = 1000
 
@@ -44,11 +50,12 @@ CONVERT: dict[str, Convert] = {
 
 def upgrade(program: str, uri: str) -> None:
     """Make the tables of `program` ("mlflow", "prefect") or bring them to the installed revision, by its own means."""
+    scheme, _, rest = uri.partition(":")
+    uri = f"{DRIVERS[program, scheme]}:{rest}"
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, MLFLOW_DATABASE: uri, "NER_TEAM_ENV": ""}
     command = ["-c", "from tasks.store import client; client().search_experiments()"]  # also makes what is not there
     if program == "prefect":
-        driver = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}[uri.partition(":")[0]]
-        environment[PREFECT_DATABASE] = f"{driver}:{uri.partition(':')[2]}"
+        environment[PREFECT_DATABASE] = uri
         command = ["-m", "prefect", "server", "database", "upgrade", "--yes"]
     if program == "mlflow" and uri.startswith("sqlite"):
         command = ["-m", "mlflow", "db", "upgrade", uri]

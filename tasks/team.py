@@ -17,6 +17,7 @@ ENV_FILE = "team.env"
 MLFLOW_DATABASE, PREFECT_DATABASE = "MLFLOW_BACKEND_STORE_URI", "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 ARTIFACTS = "MLFLOW_DEFAULT_ARTIFACT_ROOT"
 SERVERS_ONLY = (MLFLOW_DATABASE, PREFECT_DATABASE)  # a worker and a stage ask the servers, and need no database
+ASYNC = "postgresql+asyncpg"  # what Prefect's server needs
 STATE = ".ner"  # of Prefect, as prefect.toml says
 
 
@@ -73,11 +74,10 @@ def read_stores(environment: Mapping[str, str], root: Path) -> Stores:
 
 
 def _check(stores: Stores) -> None:
-    for name, uri in ((MLFLOW_DATABASE, stores.mlflow), (PREFECT_DATABASE, stores.prefect)):
-        if not uri.startswith("postgresql"):
-            raise ParamsError(f"{name} is {shown(uri)}, need postgresql://user:password@host:port/database.")
-    if "+asyncpg:" not in stores.prefect:
-        raise ParamsError(f"{PREFECT_DATABASE} is {shown(stores.prefect)}: Prefect needs postgresql+asyncpg://….")
+    wanted = ((MLFLOW_DATABASE, stores.mlflow, "postgresql+psycopg2"), (PREFECT_DATABASE, stores.prefect, ASYNC))
+    for name, uri, scheme in wanted:
+        if not uri.startswith(f"{scheme}://"):
+            raise ParamsError(f"{name} is {shown(uri)}, need {scheme}://user:password@host:port/database.")
     if not stores.artifacts.startswith("s3://"):
         raise ParamsError(f"{ARTIFACTS} is {stores.artifacts}, need s3://bucket/folder.")
 

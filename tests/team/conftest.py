@@ -98,7 +98,7 @@ def team(new_database, s3, request) -> dict[str, str]:
     """The whole environment of a team profile with empty stores."""
     prefect = new_database().replace("postgresql:", "postgresql+asyncpg:")
     return s3 | {
-        "MLFLOW_BACKEND_STORE_URI": new_database(),
+        "MLFLOW_BACKEND_STORE_URI": new_database().replace("postgresql:", "postgresql+psycopg2:"),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": prefect,
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": f"s3://ner/{abs(hash(request.node.name)):x}",
     }

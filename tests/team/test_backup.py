@@ -112,7 +112,8 @@ def test_a_backup_of_the_teams_stores_in_empty_ones_has_everything(worked, team,
     stores = read_stores(team, worked)
     move(worked, stores, print)
     backup(worked, stores, tmp_path / "a.tar", print)
-    other = Stores(new_database(), new_database().replace(":", "+asyncpg:", 1), f"{stores.artifacts}-restored")
+    mlflow, prefect = (new_database().replace(":", f"+{driver}:", 1) for driver in ("psycopg2", "asyncpg"))
+    other = Stores(mlflow, prefect, f"{stores.artifacts}-restored")
     restore(worked, other, tmp_path / "a.tar", False, print)
     assert answers(run, worked, other.mlflow, team) == ["passed, challenger", "Marta"]
     with pytest.raises(NerError, match="is not empty"):

@@ -43,4 +43,4 @@ def test_a_target_with_somebody_elses_artifacts_is_refused_and_the_databases_sta
         ArtifactStore(stores.artifacts).write("theirs/x", stream)
     with pytest.raises(NerError, match="not empty .*theirs/x"):
         move(worked, stores, print)
-    assert postgres.counts(synchronous(stores.prefect)) == {} == postgres.counts(stores.mlflow)
+    assert postgres.counts(synchronous(stores.prefect)) == {} == postgres.counts(synchronous(stores.mlflow))

@@ -47,7 +47,7 @@ def test_the_environment_wins_over_the_file_and_an_empty_name_means_no_file(tmp_
     ("changes", "reason"),
     [
         ({"MLFLOW_BACKEND_STORE_URI": ""}, "lacks MLFLOW_BACKEND_STORE_URI: set all of"),
-        ({"MLFLOW_BACKEND_STORE_URI": "mysql://me:s3cr3t@h/m"}, "is mysql://h/m, need postgresql://"),
+        ({"MLFLOW_BACKEND_STORE_URI": "mysql://me:s3cr3t@h/m"}, r"is mysql://h/m, need postgresql\+psycopg2://"),
         ({"PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql://me:s3cr3t@h/p"}, r"postgresql\+asyncpg://"),
         ({"MLFLOW_DEFAULT_ARTIFACT_ROOT": "/tmp/x"}, "need s3://bucket/folder"),
     ],
