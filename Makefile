@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback resync faults accounts sbom audit doctor collect test test-operations test-fast check clean
+.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback resync faults accounts sbom audit doctor collect move-to-team backup restore test test-operations test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -98,6 +98,15 @@ doctor: $(ENV)  ## is everything in order for a run: versions, disk, ports, serv
 
 collect: $(ENV)  ## what takes room and is needed by nothing (params.yaml, retention): make collect shows it, APPLY=1 removes it
 	@python -m flows.retention $(if $(APPLY),--apply) $(ARGS)
+
+move-to-team: $(ENV)  ## runs, versions, artifacts and flow history of this checkout into the stores of team.env (docs/team.md)
+	@python -m flows.move
+
+backup: $(ENV)  ## registry and flow history into one archive, while servers run: make backup [TO=file.tar]
+	@python -m tasks.backup $(if $(TO),--to="$$TO")
+
+restore: $(ENV)  ## a backup back into empty stores, compared afterwards: make restore FROM=file.tar [FORCE=1]
+	@python -m flows.restore "$$FROM" $(if $(FORCE),--force)
 
 test: $(ENV)  ## every test but those of operations, in two processes
 	@python -m pytest -n 2 --dist loadfile -m "not operations"

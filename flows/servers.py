@@ -12,6 +12,7 @@ from flows import json_log
 from flows.access import SECRETS, Access, mlflow_options, read_access
 from flows.lock import STATE
 from ner.errors import BusyError, ParamsError
+from tasks.team import ARTIFACTS, MLFLOW_DATABASE, PREFECT_DATABASE, is_team, read_stores
 
 HOST = "127.0.0.1"
 WORK_POOL = "ner"
@@ -68,14 +69,11 @@ def check_port(name: str, variable: str, port: int, host: str = HOST) -> None:
 
 
 def commands(root: Path, ports: Ports) -> dict[str, str]:
-    """A shell command for each process, by name."""
-    store = root / "mlflow" / "data"
+    """A shell command for each process, by name; where the servers' databases are is in their environment."""
     mlflow = [
         *("-m", "mlflow", "server", "--host", ports.access.listen, "--port", str(ports.mlflow), "--workers", "1"),
         *("--uvicorn-opts", "--no-access-log"),  # the watch asks four times a minute
-        # Clients on this machine write artifacts to this folder themselves, with and without the server.
-        *("--no-serve-artifacts", "--default-artifact-root", (store / "artifacts").as_uri()),
-        *("--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}"),
+        "--no-serve-artifacts",  # clients write artifacts themselves, with and without the server
     ]
     lines = {
         "prefect": ["-m", "prefect", "server", "start", "--host", ports.access.listen, "--port", str(ports.prefect)],
@@ -99,6 +97,16 @@ def environment(root: Path, ports: Ports) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": ports.mlflow_url,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # ten processes and 1.5 GB with it, two and 0.4 GB without
     }
+
+
+def store_environments(environment: Mapping[str, str], root: Path) -> dict[str, dict[str, str]]:
+    """What each server is told of its store, embedded in the checkout or the team's, and no other process.
+
+    Raises ParamsError.
+    """
+    stores = read_stores(environment, root)
+    prefect = {PREFECT_DATABASE: stores.prefect} if is_team(environment) else {}
+    return {"prefect": prefect, "mlflow": {MLFLOW_DATABASE: stores.mlflow, ARTIFACTS: stores.artifacts}}
 
 
 def read_port(environment: Mapping[str, str], variable: str, default: int) -> int:

@@ -22,11 +22,12 @@ from flows import access, webhook
 from flows.json_log import JsonPrinter
 from flows.lock import STATE, hold
 from flows.notices import URL
-from flows.servers import Ports, check_free, check_port, commands, environment, read_ports
+from flows.servers import Ports, check_free, check_port, commands, environment, read_ports, store_environments
 from ner.errors import NerError
 from tasks.cli import run_stage
 from tasks.io import write_text
 from tasks.json_lines import wants_json
+from tasks.team import SERVERS_ONLY
 
 FLOW_RUNS_STOP_WITHIN_S, WORKER_STOPS_WITHIN_S, SERVERS_STOP_WITHIN_S = 15, 10, 10
 BY_SIGNAL = (130, 143)  # Ctrl-C and SIGTERM: how it is meant to end
@@ -117,15 +118,20 @@ def supervise(root: Path, ports: Ports, hook: webhook.Settings | None) -> None:
 def environments(
     root: Path, ports: Ports, hook: webhook.Settings | None, names: Iterable[str]
 ) -> dict[str, dict[str, str]]:
-    """What each process sees: the webhook's secret is for the watch alone, the rest of it for MLflow.
+    """What each process sees: of the webhook's, the databases' and other secrets only what it needs.
 
     Where notices go to is for the worker, which gives it to the server.
     """
     shared = environment(root, ports)
     secret = {name: shared.pop(name) for name in (webhook.SECRET,) if name in shared}
     notices = {name: shared.pop(name) for name in (URL,) if name in shared}
-    more = {"worker": notices, "mlflow": webhook.server_environment(root, hook), "watch": secret}
+    more = store_environments(shared, root) | {"watch": secret}
+    more["mlflow"] |= webhook.server_environment(root, hook)
+    more["worker"] = {**more.get("worker", {}), **notices}
     shown = access.server_environment(root, ports.access, ports.prefect, ports.mlflow)
+    for name in SERVERS_ONLY:
+        shared.pop(name, None)
+    shared["NER_TEAM_ENV"] = ""  # or each of them would read team.env again, with all that is in it
     return {name: {**shared, **more.get(name, {}), **shown.get(name, {})} for name in names}
 
 

@@ -9,10 +9,12 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from ner.errors import NerError
 from tasks.json_lines import speak_json
 from tasks.plain_text import visible
+from tasks.team import load_env_file
 
 # Set before any library is imported by a stage: none of them may call home.
 QUIET = {
@@ -31,6 +33,7 @@ _FULL = re.compile(
 )
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
+load_env_file(os.environ, Path(os.environ.get("NER_HOME") or Path.cwd()))
 
 
 def run_stage(name: str, main: Callable[[], None]) -> None:

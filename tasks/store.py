@@ -7,6 +7,7 @@ artifact folder mlflow/data/artifacts, so that a run written through one is read
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,15 @@ def exists() -> bool:
     return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
 
 
+def artifact_root() -> str | None:
+    """Where a new experiment keeps its artifacts: MLFLOW_DEFAULT_ARTIFACT_ROOT, else mlflow/data of this machine.
+
+    None where the server is another machine's, which then decides.
+    """
+    local = (home() / "mlflow" / "data" / "artifacts").as_uri() if is_local(tracking_uri()) else None
+    return os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or local
+
+
 def shown_uri(uri: str) -> str:
     """The address without user and password, and SQLite without the way to this checkout: fit for print and for git."""
     parts = urlsplit(uri)
@@ -89,7 +99,7 @@ def registry_errors() -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, RequestException, SQLAlchemyError) as error:
+    except (MlflowException, RequestException, SQLAlchemyError, *_s3_errors()) as error:
         raise RegistryError(_sentence(error)) from error
 
 
@@ -111,9 +121,8 @@ def experiment_id(store: Any, name: str) -> str:
 
     found = store.get_experiment_by_name(name)
     if found is None:
-        location = (home() / "mlflow" / "data" / "artifacts").as_uri() if is_local(tracking_uri()) else None
         try:
-            return store.create_experiment(name, artifact_location=location)
+            return store.create_experiment(name, artifact_location=artifact_root())
         except MlflowException:  # another process was first
             found = store.get_experiment_by_name(name)
             if found is None:
@@ -184,6 +193,16 @@ def upload(store: Any, run_id: str, paths: Sequence[Path], folder: str = "report
             store.log_artifacts(run_id, str(path), f"{folder}/{path.name}")
         elif path.is_file():
             store.log_artifact(run_id, str(path), folder)
+
+
+def _s3_errors() -> tuple[type[Exception], ...]:
+    """What boto3 raises; nothing where no artifact store is S3, since it is then not loaded."""
+    if "boto3" not in sys.modules:
+        return ()
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return (Boto3Error, BotoCoreError, ClientError)
 
 
 def _sentence(error: Exception) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")  # `make test` has two
+os.environ["NER_TEAM_ENV"] = ""  # no test touches the servers of your team
 import tasks.cli  # noqa: E402, F401  switches telemetry off before any library is imported
 
 ROOT = Path(__file__).resolve().parent.parent
