@@ -33,7 +33,7 @@ MENDABLE = "Try again"  # how a stage's sentence says that the same command may 
 Data, Model, Encoding, Validation, Train, Prediction, Evaluation, Seeds, Gate, Export, Registry = (
     overrides.partial_block(block)
     for block in overrides.Params.model_fields
-    if block != "sweep"  # no stage reads it
+    if block not in ("monitor", "sweep")  # no stage reads them
 )
 
 

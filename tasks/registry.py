@@ -22,6 +22,7 @@ CODE = ROOT / "mlflow" / "ner_model.py"
 SERVING = (
     "__init__",
     "decoding",
+    "drift_observation",
     "encoding",
     "errors",
     "onnx_model",
