@@ -25,6 +25,7 @@ from tasks.store import home
 
 PIECES = 16  # files that a full folder has: so much is lost when the oldest goes
 LOOK_EACH = 1 << 18  # bytes written between two looks at the size of the folder
+TIME = '{"time":"'  # how a line begins; the time after it is always of one length
 BATCH_SHARE = 4  # a batch may fill a quarter of the folder; of a larger one each n-th row is kept
 
 
@@ -67,11 +68,16 @@ class Store:
                 self._write(line.encode())
 
     def add_batch(self, run: str, lines: Sequence[str]) -> None:
-        """Keep the lines of a whole batch, once however often this is called for that run; evenly fewer of many."""
+        """Keep the lines of a whole batch, once however often this is called for that run; evenly fewer of many.
+
+        They get the time of now, or a window that ended while the batch ran would hide them from the next.
+        """
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         step = -(-sum(map(len, lines)) // max(1, self.limit // BATCH_SHARE)) or 1
         with suppress(OSError):
             with replacing_file(self.folder / f"batch-{run}.jsonl") as temporary:
-                temporary.write_text("".join(lines[::step]), encoding="utf-8")
+                stamped = (f"{TIME}{now}{line[len(TIME) + len(now) :]}" for line in lines[::step])
+                temporary.write_text("".join(stamped), encoding="utf-8")
             self._bound()
 
     def close(self) -> None:

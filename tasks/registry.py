@@ -127,6 +127,19 @@ def add_version(model: str, mlflow_run_id: str, folder: Path, content: str) -> A
         )
 
 
+def fetch_file(version: Any, name: str, folder: Path) -> Path | None:
+    """One file of a version's model, downloaded into `folder`; None where it has none. Raises RegistryError."""
+    use_this_store()
+    from mlflow.artifacts import download_artifacts, list_artifacts
+
+    uri = f"models:/{version.name}/{version.version}"
+    with registry_errors(), patience():
+        places = [entry.path for entry in list_artifacts(artifact_uri=f"{uri}/artifacts") if entry.is_dir]
+        files = [one.path for place in places for one in list_artifacts(artifact_uri=f"{uri}/{place}")]
+        found = next((path for path in files if Path(path).name == name), None)
+        return Path(download_artifacts(artifact_uri=f"{uri}/{found}", dst_path=str(folder))) if found else None
+
+
 def requirements(folder: Path) -> list[str]:
     """What the model of a folder needs to be loaded, in the versions that are installed."""
     more = ("onnxruntime",) if (folder / "model.onnx").is_file() else ()

@@ -1,0 +1,197 @@
+"""Whether a window of texts is like the validation set of the model that read them: by what, by how much, by chance.
+
+    moves = compare(reference, window, DriftSettings(100, 0.01, 0.1, 2000, 42))
+    is_drift(moves), sentence(moves)
+
+A value has moved where three hold: its two distributions differ by a standard test (Kolmogorov-Smirnov; for types
+chi-square; p corrected for all of them by Benjamini and Hochberg), their distance is over what two sets of documents
+drawn from the reference have by chance (a bootstrap of whole documents: sentences of one are alike), and it is no
+trifle. The distance is that of Kolmogorov-Smirnov; for types the total variation. Both lie in 0 to 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import stats
+
+from ner.drift_sample import RATES, SCORES, TYPES, Blocks, Sample
+
+PIECE = 100  # draws that are in memory together
+
+
+@dataclass(frozen=True)
+class DriftSettings:
+    """As params.yaml, monitor, has them."""
+
+    block_tokens: int
+    false_alarms: float
+    min_effect: float
+    resamples: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Move:
+    """One value: its distance from the reference, how probable such a difference is by the test, what is allowed.
+
+    reference, window: its mean in both; of types, the type whose share moved most, which is `which`.
+    """
+
+    name: str
+    distance: float
+    p: float
+    allowed: float
+    moved: bool
+    reference: float
+    window: float
+    which: str = ""
+
+
+def compare(reference: Sample, window: Sample, settings: DriftSettings) -> list[Move]:
+    """A Move for each value that both have. Raises ValueError where one of them is empty."""
+    if not len(reference) or not len(window):
+        raise ValueError("nothing to compare")
+    ours, theirs = window.blocks(settings.block_tokens), reference.blocks(settings.block_tokens)
+    found = [_rate(place, name, theirs, ours) for place, name in enumerate(RATES)]
+    found += [_scores(reference, window), _types(reference, window)]
+    found = [one for one in found if one is not None]
+    corrected = stats.false_discovery_control([p for _, _, p, *_ in found])
+    allowed = chance(Key(reference), _rounded(len(ours.rates)), settings)
+    moves = []
+    for (name, distance, _, *means), p in zip(found, corrected, strict=True):
+        limit = max(allowed[name], settings.min_effect)
+        moved = bool(p < settings.false_alarms and distance > limit)
+        moves.append(Move(name, float(distance), float(p), float(limit), moved, *means))
+    return moves
+
+
+def is_drift(moves: Sequence[Move]) -> bool:
+    return any(move.moved for move in moves)
+
+
+def sentence(moves: Sequence[Move]) -> str:
+    """What moved and by how much, what moved most first."""
+    moved = sorted((move for move in moves if move.moved), key=lambda move: move.allowed - move.distance)
+    if not moved:
+        nearest = max(moves, key=lambda move: move.distance - move.allowed)
+        return f"nothing moved; nearest to it are the {nearest.name} ({_distance(nearest)})"
+    parts = [f"{move.name} from {shown(move, move.reference)} to {shown(move, move.window)}" for move in moved]
+    more = f", and {', '.join(move.name for move in moved[3:])}" if len(moved) > 3 else ""
+    return f"{'; '.join(parts[:3])}{more} moved ({moved[0].name}: {_distance(moved[0])})"
+
+
+def shown(move: Move, value: float) -> str:
+    """A mean as people read it: subwords and letters a token, all else as a share."""
+    if move.name in ("subwords", "letters"):
+        return f"{value:.2f} a token"
+    return f"{value:.1%} {move.which}".strip()
+
+
+class Key:
+    """A sample that can be looked up by identity, so that what chance does to it is found out once."""
+
+    def __init__(self, sample: Sample) -> None:
+        self.sample = sample
+
+    def __hash__(self) -> int:
+        return id(self.sample)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Key) and other.sample is self.sample
+
+
+@lru_cache(maxsize=256)
+def chance(reference: Key, blocks: int, settings: DriftSettings) -> dict[str, float]:
+    """How far two sets of documents of the reference lie apart by chance: all of it, and a window of so many blocks.
+
+    Both are drawn from its documents with replacement. Returns for each value the distance that a share of
+    `false_alarms`, divided by the number of values, goes over.
+    """
+    sample = reference.sample
+    own = sample.blocks(settings.block_tokens)
+    names, groups = np.unique(sample.groups, return_inverse=True)
+    of_block = np.searchsorted(names, own.groups)
+    random = np.random.default_rng(settings.seed)
+    drawn: dict[str, list[np.ndarray]] = {name: [] for name in (*RATES, SCORES, TYPES)}
+    by_type = np.zeros((len(names), sample.counts.shape[1]))
+    np.add.at(by_type, groups, sample.counts)
+    orders = [_order(own.rates[:, place]) for place in range(len(RATES))]
+    score_order, of_score = _order(sample.scores), groups[sample.scored]
+    for first in range(0, settings.resamples, PIECE):
+        size = min(PIECE, settings.resamples - first)
+        windows = _windows(random, np.bincount(of_block, minlength=len(names)), blocks, size)
+        wholes = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size)
+        for name, order in zip(RATES, orders, strict=True):
+            drawn[name].append(_distances(windows[:, of_block], wholes[:, of_block], order))
+        drawn[SCORES].append(_distances(windows[:, of_score], wholes[:, of_score], score_order))
+        drawn[TYPES].append(np.abs(_shares(windows @ by_type) - _shares(wholes @ by_type)).sum(-1) / 2)
+    quantile = 1 - settings.false_alarms / len(drawn)
+    return {name: float(np.quantile(np.concatenate(parts), quantile)) for name, parts in drawn.items()}
+
+
+def _rate(place: int, name: str, reference: Blocks, window: Blocks) -> tuple | None:
+    ours, theirs = window.rates[:, place], reference.rates[:, place]
+    if np.isnan(ours).any() or np.isnan(theirs).any():
+        return None
+    test = stats.ks_2samp(ours, theirs, method="asymp")
+    return name, test.statistic, test.pvalue, float(theirs.mean()), float(ours.mean())
+
+
+def _scores(reference: Sample, window: Sample) -> tuple | None:
+    if not len(window.scores) or not len(reference.scores):
+        return None
+    test = stats.ks_2samp(window.scores, reference.scores, method="asymp")
+    return SCORES, test.statistic, test.pvalue, float(reference.scores.mean()), float(window.scores.mean())
+
+
+def _types(reference: Sample, window: Sample) -> tuple | None:
+    table = np.array([reference.counts.sum(0), window.counts.sum(0)])
+    if not table.sum(1).all():
+        return None
+    theirs, ours = _shares(table)
+    most = int(np.abs(ours - theirs).argmax())
+    known = table[:, table.sum(0) > 0]
+    p = stats.chi2_contingency(known).pvalue if known.shape[1] > 1 else 1.0
+    return TYPES, np.abs(ours - theirs).sum() / 2, p, float(theirs[most]), float(ours[most]), reference.types[most]
+
+
+def _windows(random: np.random.Generator, blocks_of: np.ndarray, blocks: int, size: int) -> np.ndarray:
+    """How often each document is in each of `size` windows: drawn one by one until they have enough blocks."""
+    most = int(2 * blocks / max(blocks_of.mean(), 1e-9)) + 10
+    drawn = random.integers(0, len(blocks_of), (size, most))
+    before = np.cumsum(blocks_of[drawn], 1) - blocks_of[drawn]
+    counts = np.zeros((size, len(blocks_of)))
+    np.add.at(counts, (np.repeat(np.arange(size), most), drawn.ravel()), (before < blocks).ravel())
+    return counts
+
+
+def _order(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The order of the values, and which places in it are the last of equal ones."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    return order, np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)]
+
+
+def _distances(ours: np.ndarray, theirs: np.ndarray, order: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Kolmogorov-Smirnov's distance of two weighted samples of the same values, for each row of weights."""
+    places, last = order
+    if not len(places):
+        return np.zeros(len(ours))
+    curves = [np.cumsum(_shares(weights[:, places]), 1)[:, last] for weights in (ours, theirs)]
+    return np.abs(curves[0] - curves[1]).max(1)
+
+
+def _shares(weights: np.ndarray) -> np.ndarray:
+    return weights / np.maximum(weights.sum(-1, keepdims=True), 1e-12)
+
+
+def _rounded(blocks: int) -> int:
+    """To two digits: what chance does hardly differs between 101 blocks and 104."""
+    digits = max(0, len(str(blocks)) - 2)
+    return max(1, round(blocks, -digits))
+
+
+def _distance(move: Move) -> str:
+    return f"distance {move.distance:.2f}, {move.allowed:.2f} allowed"

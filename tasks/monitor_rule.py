@@ -1,0 +1,67 @@
+"""When drift starts a training: so many windows with drift in a row, and enough documents labelled since.
+
+rule = decide(params.monitor, drifts=[True, True, True], trained_on=fingerprint, prepared=Path("data/prepared"))
+rule["retrain"], rule["sentence"]
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from ner.params import MonitorParams
+from tasks.prepared import MANIFEST, read_manifest, read_split, to_tags
+
+
+def decide(params: MonitorParams, drifts: Sequence[bool], trained_on: str | None, prepared: Path) -> dict[str, Any]:
+    """retrain: whether to; sentence: why, or why not; source, fingerprint: of the labelled data.
+
+    drifts: whether each window had drift, oldest first; trained_on: fingerprint of the version's data. Raises NerError
+    where the labelled data cannot be read.
+    """
+    in_a_row = sum(1 for _ in takewhile(bool, reversed(drifts)))
+    told: dict[str, Any] = {"retrain": False, "windows_in_a_row": in_a_row, "source": params.labelled}
+    need = params.windows_in_a_row
+    if in_a_row < need:
+        return told | {"sentence": f"no, {in_a_row} of the {need} windows in a row have drift"}
+    if params.labelled is None:
+        sentence = f"no, {in_a_row} windows in a row have drift, and params.yaml, monitor.labelled names no new data"
+        return told | {"sentence": sentence}
+    new, fingerprint = new_documents(params.labelled, prepared)
+    told |= {"fingerprint": fingerprint, "new_documents": new}
+    enough = (
+        f"{new:,} of the {params.min_new_documents:,} new labelled documents that are needed are in {params.labelled}"
+    )
+    if fingerprint == trained_on:
+        return told | {"sentence": f"no, the version was trained on {params.labelled} as it is now"}
+    if new < params.min_new_documents:
+        return told | {"sentence": f"no, {in_a_row} windows in a row have drift, but only {enough}"}
+    return told | {"retrain": True, "sentence": f"yes, {in_a_row} windows in a row have drift, and {enough}"}
+
+
+def new_documents(source: str, prepared: Path) -> tuple[int, str]:
+    """How many documents of a source are not in the prepared corpus, and the source's content fingerprint."""
+    from tasks.ingest import ingest
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "prepared"
+        fingerprint = ingest(source, folder)["fingerprint"]
+        known = digests(prepared) if (prepared / MANIFEST).exists() else set()
+        return len(digests(folder) - known), fingerprint
+
+
+def digests(prepared: Path) -> set[str]:
+    """Of the tokens and tags of each document."""
+    manifest, found = read_manifest(prepared), set()
+    for name in manifest["splits"]:
+        split = read_split(prepared, name)
+        documents: dict[int, list[Any]] = {}
+        for document, tokens, tags in zip(
+            split.document_ids, split.tokens, to_tags(split.tag_ids, manifest["labels"]), strict=True
+        ):
+            documents.setdefault(document, []).append([tokens, tags])
+        found |= {hashlib.sha256(json.dumps(one).encode()).hexdigest() for one in documents.values()}
+    return found
