@@ -19,6 +19,7 @@ from scipy import stats
 from ner.drift_sample import RATES, SCORES, TYPES, Blocks, Sample
 
 PIECE = 100  # draws that are in memory together
+MOST_VALUES = 100  # different ones, of what chance does; of more it is their quantiles, which costs 0.01 of a distance
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class DriftSettings:
 class Move:
     """One value: its distance from the reference, how probable such a difference is by the test, what is allowed.
 
-    reference, window: its mean in both; of types, the type whose share moved most, which is `which`.
+    reference, window: its mean in both; of types, the share of the type that grew most, which is `which`.
     """
 
     name: str
@@ -114,18 +115,17 @@ def chance(reference: Key, blocks: int, settings: DriftSettings) -> dict[str, fl
     names, groups = np.unique(sample.groups, return_inverse=True)
     of_block = np.searchsorted(names, own.groups)
     random = np.random.default_rng(settings.seed)
-    drawn: dict[str, list[np.ndarray]] = {name: [] for name in (*RATES, SCORES, TYPES)}
+    tables = {name: _table(own.rates[:, place], of_block, len(names)) for place, name in enumerate(RATES)}
+    tables[SCORES] = _table(sample.scores, groups[sample.scored], len(names))
     by_type = np.zeros((len(names), sample.counts.shape[1]))
     np.add.at(by_type, groups, sample.counts)
-    orders = [_order(own.rates[:, place]) for place in range(len(RATES))]
-    score_order, of_score = _order(sample.scores), groups[sample.scored]
+    drawn: dict[str, list[np.ndarray]] = {name: [] for name in (*tables, TYPES)}
     for first in range(0, settings.resamples, PIECE):
         size = min(PIECE, settings.resamples - first)
         windows = _windows(random, np.bincount(of_block, minlength=len(names)), blocks, size)
-        wholes = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size)
-        for name, order in zip(RATES, orders, strict=True):
-            drawn[name].append(_distances(windows[:, of_block], wholes[:, of_block], order))
-        drawn[SCORES].append(_distances(windows[:, of_score], wholes[:, of_score], score_order))
+        wholes = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size).astype(float)
+        for name, table in tables.items():
+            drawn[name].append(_distances(windows @ table, wholes @ table))
         drawn[TYPES].append(np.abs(_shares(windows @ by_type) - _shares(wholes @ by_type)).sum(-1) / 2)
     quantile = 1 - settings.false_alarms / len(drawn)
     return {name: float(np.quantile(np.concatenate(parts), quantile)) for name, parts in drawn.items()}
@@ -151,7 +151,7 @@ def _types(reference: Sample, window: Sample) -> tuple | None:
     if not table.sum(1).all():
         return None
     theirs, ours = _shares(table)
-    most = int(np.abs(ours - theirs).argmax())
+    most = int((ours - theirs).argmax())
     known = table[:, table.sum(0) > 0]
     p = stats.chi2_contingency(known).pvalue if known.shape[1] > 1 else 1.0
     return TYPES, np.abs(ours - theirs).sum() / 2, p, float(theirs[most]), float(ours[most]), reference.types[most]
@@ -167,20 +167,21 @@ def _windows(random: np.random.Generator, blocks_of: np.ndarray, blocks: int, si
     return counts
 
 
-def _order(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The order of the values, and which places in it are the last of equal ones."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    return order, np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)]
+def _table(values: np.ndarray, documents: np.ndarray, number: int) -> np.ndarray:
+    """How often each document has each of the values, in their order: [number, n_different]."""
+    different, place = np.unique(values, return_inverse=True)
+    if len(different) > MOST_VALUES:
+        different = np.quantile(values, np.linspace(0, 1, MOST_VALUES), method="higher")
+        place = np.searchsorted(different, values)
+    table = np.zeros((number, len(different)))
+    np.add.at(table, (documents, place), 1)
+    return table
 
 
-def _distances(ours: np.ndarray, theirs: np.ndarray, order: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Kolmogorov-Smirnov's distance of two weighted samples of the same values, for each row of weights."""
-    places, last = order
-    if not len(places):
-        return np.zeros(len(ours))
-    curves = [np.cumsum(_shares(weights[:, places]), 1)[:, last] for weights in (ours, theirs)]
-    return np.abs(curves[0] - curves[1]).max(1)
+def _distances(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Kolmogorov-Smirnov's distance of two samples, for each row of how often they have each value."""
+    curves = [np.cumsum(_shares(counts), 1) for counts in (ours, theirs)]
+    return np.abs(curves[0] - curves[1]).max(1, initial=0)
 
 
 def _shares(weights: np.ndarray) -> np.ndarray:
@@ -188,9 +189,8 @@ def _shares(weights: np.ndarray) -> np.ndarray:
 
 
 def _rounded(blocks: int) -> int:
-    """To two digits: what chance does hardly differs between 101 blocks and 104."""
-    digits = max(0, len(str(blocks)) - 2)
-    return max(1, round(blocks, -digits))
+    """To steps of a tenth: what chance does hardly differs between 100 blocks and 105."""
+    return max(1, round(1.1 ** round(np.log(max(blocks, 1)) / np.log(1.1))))
 
 
 def _distance(move: Move) -> str:

@@ -34,10 +34,10 @@ from tasks.reference import UNITS, columns, observed
 
 PREPARED, RELEASE, REPORTS, PAGE = Path("data/prepared"), Path("models/release"), Path("reports"), Path("docs/drift.md")
 SIZES = {"sentence": (100, 300, 1000), "document": (25, 50, 100)}  # texts of a window
-SPLITS, QUIET_WINDOWS, LOUD_WINDOWS = 20, 25, 5  # halvings of validation; windows of each, of each kind and size
-TEST_WINDOWS = 500
-NOISY_DOCUMENTS = 30
-DOMAIN_TEXTS = {"sentence": 300, "document": 50}
+SPLITS, QUIET_WINDOWS, LOUD_WINDOWS = 20, 20, 5  # halvings of validation; windows of each, of each kind and size
+TEST_WINDOWS = 400
+NOISY_DOCUMENTS = 18
+DOMAIN_TEXTS = {"sentence": 200, "document": 30}
 DOMAIN_TOKENS = {"sentence": (5, 60), "document": (80, 400)}
 SHARES = (0.1, 0.3, 1.0)  # of the texts of a window, that are of another domain
 SEED = 42
