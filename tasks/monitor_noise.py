@@ -15,10 +15,10 @@ import numpy as np
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 ACCENTED = str.maketrans("aeiouncAEIOUNC", "áéíóúñçÁÉÍÓÚÑÇ")
 STRENGTHS = {
-    "typos": (0.05, 0.15, 0.3),
-    "dropped characters": (0.05, 0.15, 0.3),
-    "case lost": (0.25, 0.5, 1.0),
-    "wrong encoding": (0.05, 0.15, 0.3),
+    "typos": (0.05, 0.2),
+    "dropped characters": (0.05, 0.2),
+    "case lost": (0.3, 1.0),
+    "wrong encoding": (0.05, 0.2),
 }
 
 

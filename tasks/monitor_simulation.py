@@ -6,10 +6,13 @@ Reads   models/release, reports/predictions, reports/metrics.json, data/prepared
 Writes  reports/drift.json, reports/drift.png, and the table between the marks in docs/drift.md
 
 Validation is cut into two halves of documents, again and again: one is the reference, from which all that is allowed is
-found, and windows are drawn from the other. Windows are whole documents, drawn with replacement.
+found, and windows are drawn from the other. A window has whole documents, each once: drawn with replacement it would
+wander as far again as the half that it is drawn from does.
 """
 
 import re
+import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,16 +31,17 @@ from tasks.io import read_json, read_params, write_json, write_text
 from tasks.monitor import settings
 from tasks.monitor_noise import STRENGTHS, noisy, other_domains
 from tasks.monitor_simulation_report import markdown, write_picture
+from tasks.monitor_store import Store
 from tasks.predictions import Predictions, read_predictions
 from tasks.prepared import read_split
 from tasks.reference import UNITS, columns, observed
 
 PREPARED, RELEASE, REPORTS, PAGE = Path("data/prepared"), Path("models/release"), Path("reports"), Path("docs/drift.md")
 SIZES = {"sentence": (100, 300, 1000), "document": (25, 50, 100)}  # texts of a window
-SPLITS, QUIET_WINDOWS, LOUD_WINDOWS = 20, 20, 5  # halvings of validation; windows of each, of each kind and size
-TEST_WINDOWS = 400
-NOISY_DOCUMENTS = 18
-DOMAIN_TEXTS = {"sentence": 200, "document": 30}
+SPLITS, QUIET_WINDOWS, LOUD_WINDOWS = 20, 15, 2  # halvings of validation; windows of each, of each kind and size
+TEST_WINDOWS = 200
+NOISY_DOCUMENTS = 12
+DOMAIN_TEXTS = {"sentence": 100, "document": 15}
 DOMAIN_TOKENS = {"sentence": (5, 60), "document": (80, 400)}
 SHARES = (0.1, 0.3, 1.0)  # of the texts of a window, that are of another domain
 SEED = 42
@@ -92,6 +96,7 @@ class World:
     test: dict[str, Sample]
     noise: dict[tuple[str, float], Sample]
     domains: dict[str, dict[str, Sample]]
+    cost: dict[str, float] = field(default_factory=dict)  # seconds of the processor: to read texts, to observe them
 
 
 def read_world(prepared: Path, release: Path, reports: Path, seed: int) -> World:
@@ -113,17 +118,26 @@ def read_world(prepared: Path, release: Path, reports: Path, seed: int) -> World
 
     def read(inputs: list[Any], groups: Sequence[int], what: str) -> Sample:
         print(f"reading {len(inputs):,} texts: {what}", flush=True)
-        reading = Reading(tagger, vocabulary)
-        rows = reading.observations(annotate(reading, inputs))
+        reading, began = Reading(tagger, vocabulary), time.process_time()
+        found = annotate(reading, inputs)
+        read_at = time.process_time()
+        rows = reading.observations(found)
+        store.add("ner/1", rows, inputs)
+        cost["reading_s"] += read_at - began
+        cost["observing_s"] += time.process_time() - read_at
         return Sample.of({"group": groups, **{key: [row[key] for row in rows] for key in KEYS}}, types)
 
-    noise = dict(read_noise(splits["validation"], read, np.random.default_rng(seed)))
+    cost = {"reading_s": 0.0, "observing_s": 0.0}
     domains: dict[str, dict[str, Sample]] = {unit: {} for unit in UNITS}
-    for unit in UNITS:
-        for name, texts in other_domains().items():
-            chosen = choose(texts, unit)
-            domains[unit][name] = read(chosen, range(len(chosen)), f"{name}, by {unit}")
-    return World(samples["validation"], samples["test"], noise, domains)
+    with tempfile.TemporaryDirectory() as scratch:
+        store = Store(Path(scratch), 1 << 26, "serve")
+        noise = dict(read_noise(splits["validation"], read, np.random.default_rng(seed)))
+        for unit in UNITS:
+            for name, texts in other_domains().items():
+                chosen = choose(texts, unit)
+                domains[unit][name] = read(chosen, range(len(chosen)), f"{name}, by {unit}")
+        store.close()
+    return World(samples["validation"], samples["test"], noise, domains, cost)
 
 
 def read_noise(predictions: Predictions, read: Any, random: np.random.Generator) -> Iterator[tuple[Any, Sample]]:
@@ -198,10 +212,10 @@ class Documents:
 
 
 def draw(documents: Documents, size: int, random: np.random.Generator) -> Sample:
-    """A window of so many texts: whole documents, drawn with replacement, the last one cut."""
+    """A window of so many texts: whole documents, each once (again where there are too few), the last one cut."""
     chosen: list[np.ndarray] = []
     while sum(map(len, chosen)) < size:
-        chosen.append(documents.texts[random.integers(len(documents.texts))])
+        chosen += [documents.texts[index] for index in random.permutation(len(documents.texts))]
     return documents.sample.take(np.concatenate(chosen)[:size])
 
 
@@ -237,6 +251,7 @@ def main() -> None:
         "halvings": SPLITS,
         "texts": {unit: len(sample) for unit, sample in world.validation.items()},
         "documents": int(len(np.unique(world.validation["document"].groups))),
+        "cost": {name: round(seconds, 2) for name, seconds in world.cost.items()},
         "results": simulate(world, settings(params.monitor), SEED),
     }
     write_json(REPORTS / "drift.json", found)

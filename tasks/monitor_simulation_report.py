@@ -27,7 +27,9 @@ def markdown(found: Mapping[str, Any]) -> str:
             why = ", ".join(list(cells[sizes[-1]]["moved"])[:MOST])
             lines.append(f"| {name} | " + " | ".join(rates) + f" | {why} |")
         lines.append("")
-    return "\n".join(lines)
+    share = found["cost"]["observing_s"] / found["cost"]["reading_s"]
+    lines.append(f"To observe the texts and to write what is kept took {share:.1%} of the time that reading them took.")
+    return "\n".join(lines) + "\n"
 
 
 def between(cell: Mapping[str, Any]) -> str:
