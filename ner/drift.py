@@ -3,9 +3,9 @@
     moves = compare(reference, window, DriftSettings(100, 0.01, 0.1, 2000, 42))
     is_drift(moves), sentence(moves)
 
-A value has moved where three hold: its two distributions differ by a standard test (Kolmogorov-Smirnov; for types
-chi-square; p corrected for all of them by Benjamini and Hochberg), their distance is over what two sets of documents
-drawn from the reference have by chance (a bootstrap of whole documents: sentences of one are alike), and it is no
+A value has moved where three hold: its distributions over blocks differ by a standard test (Kolmogorov-Smirnov; for
+types chi-square; p corrected for all of them by Benjamini and Hochberg), their distance is over what two sets of
+documents drawn from the reference have by chance (a bootstrap of whole documents: sentences of one are alike), and it is no
 trifle. The distance is that of Kolmogorov-Smirnov; for types the total variation. Both lie in 0 to 1.
 """
 
@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-from ner.drift_sample import RATES, SCORES, TYPES, Blocks, Sample
+from ner.drift_sample import TYPES, VALUES, Blocks, Sample
 
 PIECE = 100  # draws that are in memory together
 MOST_VALUES = 100  # different ones, of what chance does; of more it is their quantiles, which costs 0.01 of a distance
@@ -55,11 +55,10 @@ def compare(reference: Sample, window: Sample, settings: DriftSettings) -> list[
     if not len(reference) or not len(window):
         raise ValueError("nothing to compare")
     ours, theirs = window.blocks(settings.block_tokens), reference.blocks(settings.block_tokens)
-    found = [_rate(place, name, theirs, ours) for place, name in enumerate(RATES)]
-    found += [_scores(reference, window), _types(reference, window)]
+    found = [_value(place, name, theirs, ours) for place, name in enumerate(VALUES)] + [_types(reference, window)]
     found = [one for one in found if one is not None]
     corrected = stats.false_discovery_control([p for _, _, p, *_ in found])
-    allowed = chance(Key(reference), _rounded(len(ours.rates)), settings)
+    allowed = chance(Key(reference), _rounded(len(ours.values)), settings)
     moves = []
     for (name, distance, _, *means), p in zip(found, corrected, strict=True):
         limit = max(allowed[name], settings.min_effect)
@@ -115,8 +114,7 @@ def chance(reference: Key, blocks: int, settings: DriftSettings) -> dict[str, fl
     names, groups = np.unique(sample.groups, return_inverse=True)
     of_block = np.searchsorted(names, own.groups)
     random = np.random.default_rng(settings.seed)
-    tables = {name: _table(own.rates[:, place], of_block, len(names)) for place, name in enumerate(RATES)}
-    tables[SCORES] = _table(sample.scores, groups[sample.scored], len(names))
+    tables = {name: _table(own.values[:, place], of_block, len(names)) for place, name in enumerate(VALUES)}
     by_type = np.zeros((len(names), sample.counts.shape[1]))
     np.add.at(by_type, groups, sample.counts)
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in (*tables, TYPES)}
@@ -131,19 +129,12 @@ def chance(reference: Key, blocks: int, settings: DriftSettings) -> dict[str, fl
     return {name: float(np.quantile(np.concatenate(parts), quantile)) for name, parts in drawn.items()}
 
 
-def _rate(place: int, name: str, reference: Blocks, window: Blocks) -> tuple | None:
-    ours, theirs = window.rates[:, place], reference.rates[:, place]
-    if np.isnan(ours).any() or np.isnan(theirs).any():
+def _value(place: int, name: str, reference: Blocks, window: Blocks) -> tuple | None:
+    ours, theirs = (column[~np.isnan(column)] for column in (window.values[:, place], reference.values[:, place]))
+    if not len(ours) or not len(theirs):
         return None
     test = stats.ks_2samp(ours, theirs, method="asymp")
     return name, test.statistic, test.pvalue, float(theirs.mean()), float(ours.mean())
-
-
-def _scores(reference: Sample, window: Sample) -> tuple | None:
-    if not len(window.scores) or not len(reference.scores):
-        return None
-    test = stats.ks_2samp(window.scores, reference.scores, method="asymp")
-    return SCORES, test.statistic, test.pvalue, float(reference.scores.mean()), float(window.scores.mean())
 
 
 def _types(reference: Sample, window: Sample) -> tuple | None:
@@ -168,7 +159,9 @@ def _windows(random: np.random.Generator, blocks_of: np.ndarray, blocks: int, si
 
 
 def _table(values: np.ndarray, documents: np.ndarray, number: int) -> np.ndarray:
-    """How often each document has each of the values, in their order: [number, n_different]."""
+    """How often each document has each of the values, in their order: [number, n_different]. documents: of each."""
+    known = ~np.isnan(values)
+    values, documents = values[known], documents[known]
     different, place = np.unique(values, return_inverse=True)
     if len(different) > MOST_VALUES:
         different = np.quantile(values, np.linspace(0, 1, MOST_VALUES), method="higher")

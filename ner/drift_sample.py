@@ -21,14 +21,15 @@ RATES = {
     "entities": "entities",
 }
 SCORES, TYPES = "entity confidence", "entity types"
+VALUES = (*RATES, SCORES)  # of a block; the last one is the mean over its entities
 OTHER = "other"
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """rates: [n_blocks, len(RATES)], NaN where a rate is unknown; groups: of the first text of each."""
+    """values: [n_blocks, len(VALUES)], NaN where one is unknown, or of no entity; groups: of the first text of each."""
 
-    rates: np.ndarray
+    values: np.ndarray
     groups: np.ndarray
 
 
@@ -91,10 +92,13 @@ class Sample:
             start = int(np.searchsorted(ends, done + size)) + 1
             done = ends[min(start, len(self)) - 1]
         if not starts:
-            return Blocks(np.empty((0, len(RATES))), np.empty(0, int))
-        used = slice(None, start)
-        tokens = np.add.reduceat(self.tokens[used], starts)
-        return Blocks(np.add.reduceat(self.sums[used], starts) / tokens[:, None], self.groups[starts])
+            return Blocks(np.empty((0, len(VALUES))), np.empty(0, int))
+        scores = np.bincount(self.scored, self.scores, len(self))
+        sums = np.column_stack([self.sums, scores])[:start]
+        numbers = np.column_stack([*[self.tokens] * len(RATES), np.bincount(self.scored, minlength=len(self))])[:start]
+        total, of = np.add.reduceat(sums, starts), np.add.reduceat(numbers, starts)
+        values = np.divide(total, of, out=np.full_like(total, np.nan), where=of > 0)
+        return Blocks(values, self.groups[starts])
 
 
 def nearer_unit(reference: Mapping[str, Sample], window: Sample) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ner.drift_sample import RATES, SCORES, TYPES, Sample
+from ner.drift_sample import TYPES, VALUES, Sample
 from tasks.figures import INK, MAX_TYPES, SOFT, Drawing, Tables, shown
 
 REFERENCE, WINDOW = "#0072B2", "#D55E00"
@@ -36,8 +36,7 @@ def distributions(reference: Sample, window: Sample, block_tokens: int) -> Drawi
 
     def draw(found: dict[str, Any], tables: Tables) -> Figure:
         ours, theirs = window.blocks(block_tokens), reference.blocks(block_tokens)
-        panels = [(name, theirs.rates[:, i], ours.rates[:, i]) for i, name in enumerate(RATES)]
-        panels.append((SCORES, reference.scores, window.scores))
+        panels = [(name, theirs.values[:, i], ours.values[:, i]) for i, name in enumerate(VALUES)]
         rows = -(-(len(panels) + 1) // COLUMNS)
         figure = Figure(figsize=(10, 2.5 * rows), layout="constrained")
         figure.suptitle("Reference and window, by block of text", x=0.012, ha="left", fontsize=13)

@@ -5,7 +5,7 @@ import pytest
 
 from ner.drift import DriftSettings, compare, is_drift, sentence
 from ner.drift_observation import COUNTS, KEYS
-from ner.drift_sample import RATES, Sample, nearer_unit
+from ner.drift_sample import VALUES, Sample, nearer_unit
 
 SETTINGS = DriftSettings(block_tokens=50, false_alarms=0.01, min_effect=0.1, resamples=400, seed=1)
 TYPES = ["LOC", "PER"]
@@ -87,9 +87,9 @@ def test_nothing_to_compare_is_an_error(reference):
 
 def test_blocks_have_enough_tokens_whatever_the_texts_are(reference):
     blocks = reference.blocks(50)
-    assert blocks.rates.shape[1] == len(RATES) and 20 < len(reference) / len(blocks.rates) * 15 < 90
+    assert blocks.values.shape[1] == len(VALUES) and 40 < len(reference) / len(blocks.values) * 15 < 90
     whole = reference.take(np.arange(1)).blocks(50)
-    assert len(whole.rates) == 1
+    assert len(whole.values) == 1
 
 
 def test_the_reading_of_the_reference_is_the_one_whose_texts_are_as_long():
