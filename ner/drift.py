@@ -1,12 +1,12 @@
 """Whether a window of texts is like the validation set of the model that read them: by what, by how much, by chance.
 
-    moves = compare(reference, window, DriftSettings(100, 0.01, 0.1, 2000, 42))
+    moves = compare(reference, window, DriftSettings(100, 0.01, 0.1, 1.15, 2000, 42))
     is_drift(moves), sentence(moves)
 
 A value has moved where three hold: its distributions over blocks differ by a standard test (Kolmogorov-Smirnov; for
 types chi-square; p corrected for all of them by Benjamini and Hochberg), their distance is over what two sets of
-documents drawn from the reference have by chance (a bootstrap of whole documents: sentences of one are alike), and it is no
-trifle. The distance is that of Kolmogorov-Smirnov; for types the total variation. Both lie in 0 to 1.
+documents drawn from the reference have by chance (a bootstrap of whole documents, since sentences of one are alike), and
+it is no trifle. The distance is that of Kolmogorov-Smirnov; for types the total variation. Both lie in 0 to 1.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,7 @@ class DriftSettings:
     block_tokens: int
     false_alarms: float
     min_effect: float
+    margin: float
     resamples: int
     seed: int
 
@@ -61,7 +62,7 @@ def compare(reference: Sample, window: Sample, settings: DriftSettings) -> list[
     allowed = chance(Key(reference), _rounded(len(ours.values)), settings)
     moves = []
     for (name, distance, _, *means), p in zip(found, corrected, strict=True):
-        limit = max(allowed[name], settings.min_effect)
+        limit = max(allowed[name] * settings.margin, settings.min_effect)
         moved = bool(p < settings.false_alarms and distance > limit)
         moves.append(Move(name, float(distance), float(p), float(limit), moved, *means))
     return moves

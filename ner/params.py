@@ -202,6 +202,7 @@ class MonitorParams(Block):
     block_tokens: Positive
     false_alarms: Annotated[float, Field(gt=0, lt=0.5)]
     min_effect: Share
+    margin: Annotated[float, Field(ge=1, le=10)]
     resamples: Annotated[int, Field(ge=200, le=100_000)]
     seed: Seed
     windows_in_a_row: Positive

@@ -14,7 +14,7 @@ import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ def look(
 
 def settings(params: MonitorParams) -> DriftSettings:
     """What the comparison takes of the block."""
-    return DriftSettings(params.block_tokens, params.false_alarms, params.min_effect, params.resamples, params.seed)
+    return DriftSettings(**{field.name: getattr(params, field.name) for field in fields(DriftSettings)})
 
 
 def reference_of(version: Any) -> dict[str, Any]:

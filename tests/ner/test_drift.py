@@ -7,7 +7,7 @@ from ner.drift import DriftSettings, compare, is_drift, sentence
 from ner.drift_observation import COUNTS, KEYS
 from ner.drift_sample import VALUES, Sample, nearer_unit
 
-SETTINGS = DriftSettings(block_tokens=50, false_alarms=0.01, min_effect=0.1, resamples=400, seed=1)
+SETTINGS = DriftSettings(block_tokens=50, false_alarms=0.01, min_effect=0.1, margin=1.15, resamples=400, seed=1)
 TYPES = ["LOC", "PER"]
 
 
