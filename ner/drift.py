@@ -5,8 +5,8 @@
 
 A value has moved where three hold: its distributions over blocks differ by a standard test (Kolmogorov-Smirnov; for
 types chi-square; p corrected for all of them by Benjamini and Hochberg), their distance is over what two sets of
-documents drawn from the reference have by chance (a bootstrap of whole documents, since sentences of one are alike), and
-it is no trifle. The distance is that of Kolmogorov-Smirnov; for types the total variation. Both lie in 0 to 1.
+documents drawn from the reference have by chance (a bootstrap of whole documents, since sentences of one are alike),
+and it is no trifle. The distance is that of Kolmogorov-Smirnov; for types the total variation. Both lie in 0 to 1.
 """
 
 from collections.abc import Sequence
