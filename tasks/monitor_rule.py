@@ -24,22 +24,18 @@ def decide(params: MonitorParams, drifts: Sequence[bool], trained_on: str | None
     """
     in_a_row = sum(1 for _ in takewhile(bool, reversed(drifts)))
     told: dict[str, Any] = {"retrain": False, "windows_in_a_row": in_a_row, "source": params.labelled}
-    need = params.windows_in_a_row
-    if in_a_row < need:
-        return told | {"sentence": f"no, {in_a_row} of the {need} windows in a row have drift"}
+    row = f"windows with drift in a row: {in_a_row} of {params.windows_in_a_row}"
+    if in_a_row < params.windows_in_a_row:
+        return told | {"sentence": f"no ({row})"}
     if params.labelled is None:
-        sentence = f"no, {in_a_row} windows in a row have drift, and params.yaml, monitor.labelled names no new data"
-        return told | {"sentence": sentence}
+        return told | {"sentence": f"no ({row}; params.yaml, monitor.labelled names no new data)"}
     new, fingerprint = new_documents(params.labelled, prepared)
     told |= {"fingerprint": fingerprint, "new_documents": new}
-    enough = (
-        f"{new:,} of the {params.min_new_documents:,} new labelled documents that are needed are in {params.labelled}"
-    )
     if fingerprint == trained_on:
-        return told | {"sentence": f"no, the version was trained on {params.labelled} as it is now"}
-    if new < params.min_new_documents:
-        return told | {"sentence": f"no, {in_a_row} windows in a row have drift, but only {enough}"}
-    return told | {"retrain": True, "sentence": f"yes, {in_a_row} windows in a row have drift, and {enough}"}
+        return told | {"sentence": f"no ({row}; the version was trained on {params.labelled} as it is now)"}
+    row += f"; new labelled documents in {params.labelled}: {new:,} of {params.min_new_documents:,}"
+    due = new >= params.min_new_documents
+    return told | {"retrain": due, "sentence": f"{'yes' if due else 'no'} ({row})"}
 
 
 def new_documents(source: str, prepared: Path) -> tuple[int, str]:

@@ -92,7 +92,7 @@ def test_drift_is_told_with_what_moved_and_names_of_types_do_no_harm(home, param
     told = monitor(params, "ner@champion", None, None)
     assert told["drift"] is True and "drift: unseen words from 9.8% to 58.7%" in told["sentence"]
     assert "| **moved** |" in told["markdown"] and LINK not in told["markdown"]
-    assert told["rule"]["sentence"] == "no, 1 of the 2 windows in a row have drift"
+    assert told["rule"]["sentence"] == "no (windows with drift in a row: 1 of 2)"
 
 
 def test_a_version_without_texts_or_reference_or_that_is_not_there_is_told_in_a_sentence(home, params):
@@ -110,10 +110,15 @@ def test_a_version_without_texts_or_reference_or_that_is_not_there_is_told_in_a_
 @pytest.mark.parametrize(
     ("drifts", "labelled", "trained_on", "sentence"),
     [
-        ([True, True, False], None, None, "no, 0 of the 2 windows"),
-        ([True, False, True], None, None, "no, 1 of the 2 windows"),
+        ([True, True, False], None, None, "no (windows with drift in a row: 0 of 2)"),
+        ([True, False, True], None, None, "no (windows with drift in a row: 1 of 2)"),
         ([False, True, True], None, None, "labelled names no new data"),
-        ([True, True], "new", None, "yes, 2 windows in a row have drift, and 1 of the 1 new"),
+        (
+            [True, True],
+            "new",
+            None,
+            "yes (windows with drift in a row: 2 of 2; new labelled documents in local/new: 1 of 1)",
+        ),
         ([True, True], "new", "same", "trained on new as it is now"),
     ],
 )
@@ -132,4 +137,4 @@ def test_a_training_is_due_after_drift_in_a_row_and_with_enough_new_labelled_doc
     if told["retrain"]:
         assert told["new_documents"] == 1 and told["source"] == "local/new" and len(told["fingerprint"]) == 64
         more = monitor_params.model_copy(update={"min_new_documents": 2})
-        assert "but only 1 of the 2 new" in decide(more, drifts, None, prepared)["sentence"]
+        assert "local/new: 1 of 2)" in decide(more, drifts, None, prepared)["sentence"]
