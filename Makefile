@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback resync faults accounts sbom audit doctor collect move-to-team backup restore test test-operations test-fast check clean
+.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback resync faults accounts sbom audit doctor collect move-to-team backup restore monitor drift-simulation test test-operations test-fast check clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -51,6 +51,12 @@ serve: $(ENV)  ## the champion over HTTP, with a page to try it: make serve, or 
 predict: $(ENV)  ## entities of many texts: make predict INPUT=texts.jsonl OUTPUT=entities.parquet [MODEL=ner/1] [CLUSTER=local:4]
 	@python -m tasks.batch --input="$$INPUT" --output="$$OUTPUT" $(if $(MODEL),--model="$$MODEL") \
 		$(if $(CLUSTER),--cluster="$$CLUSTER") $(ARGS)
+
+monitor: $(ENV)  ## are the texts that the champion reads like those that it was validated on? make monitor [MODEL=ner/1] [ARGS="--last 500"]
+	@python -m tasks.monitor $(if $(MODEL),--model="$$MODEL") $(ARGS)
+
+drift-simulation: $(ENV)  ## false alarms and detections of make monitor on real text, by the trained model: reports/drift.json
+	@python -m tasks.monitor_simulation
 
 annotate: $(ENV)  ## documents to annotate next: make annotate OUTPUT=tasks.json [TO=doccano] [N=50] [FROM=train] [BY=contradiction]
 	@python -m tasks.annotate --output="$$OUTPUT" $(if $(TO),--to="$$TO") $(if $(N),--number="$$N") \

@@ -3,7 +3,9 @@
 Run     python -m flows.serve [--model ner@champion]      (make serve; make serve MODEL=ner/3)
 Reads   the MLflow registry (MLFLOW_TRACKING_URI, else the store in mlflow/data), through `python -m tasks.alias`;
         NER_SERVE_PORT (5001), NER_SERVE_MAX_MB (16, of a request), NER_SERVE_TIMEOUT_S (600, the model's time for one);
-        NER_HOST, NER_ALLOWED_HOSTS, NER_SERVE_TOKEN: for others than this machine, see flows/access.py
+        NER_HOST, NER_ALLOWED_HOSTS, NER_SERVE_TOKEN: for others than this machine, see flows/access.py;
+        params.yaml [monitor]
+Writes  what monitoring needs, into .ner/monitor or NER_MONITOR_FOLDER (docs/drift.md)
 
 Where the alias moves, the new version is started beside the old one, has to answer a real request, and takes the next
 ones; the old one finishes its own and stops.
@@ -33,6 +35,7 @@ from flows.serve_switch import Switch
 from ner.errors import ModelError
 from tasks.cli import run_stage
 from tasks.io import read_params
+from tasks.monitor_store import Store
 from tasks.store import shown_uri, tracking_uri
 
 ALIAS = "champion"
@@ -61,10 +64,14 @@ async def serve(
     say: Callable[[str], None],
     follow: Sequence[str],
     start: Callable[[Version, int, int], list[str]],
+    store: Store | None = None,
 ) -> None:
-    """Serve until a signal. follow, start: commands of the children. Raises NerError where nothing can be served."""
+    """Serve until a signal. follow, start: commands of the children; store: of what monitoring needs.
+
+    Raises NerError where nothing can be served.
+    """
     uri = tracking_uri()
-    environment = child_environment(uri)
+    environment = child_environment(uri) | {"NER_OBSERVE": "1" if store else "0"}
     with listen(settings.port, settings.access.listen) as door:
         # No connection is kept: one that the backend closes just as it is used would be a lost request.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
@@ -81,7 +88,7 @@ async def serve(
                 switch.point(await first_version(follower, reference), None)
                 alias = reference.partition("@")[2] or None
                 address = shown_uri(uri).rstrip("/") if uri.startswith("http") else None
-                queue = Queue(switch, default_lanes(), HELD * settings.max_bytes)
+                queue = Queue(switch, default_lanes(), HELD * settings.max_bytes, store)
                 app = Door(make_app(Api(switch, queue, settings.max_bytes, alias, address)), settings.access)
                 await _until_signal(app, door, switch, partial(_ready, reference, settings, say))
             finally:
@@ -140,10 +147,11 @@ async def first_version(follower: Follower, reference: str) -> Version:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description="Serve a model version over HTTP.")
     parser.add_argument("--model", metavar="NAME@ALIAS", help="or NAME/VERSION; default: the champion")
-    reference = parser.parse_args().model or f"{read_params().registry.model}@{ALIAS}"
-    reference = reference.removeprefix("models:/")
+    params = read_params()
+    reference = parser.parse_args().model or f"{params.registry.model}@{ALIAS}"
+    reference, store = reference.removeprefix("models:/"), Store.of(params.monitor, "serve")
     settings, follow = read_settings(os.environ), serve_follow.command(reference)
-    asyncio.run(serve(reference, settings, partial(print, flush=True), follow, serve_backend.command))
+    asyncio.run(serve(reference, settings, partial(print, flush=True), follow, serve_backend.command, store))
 
 
 if __name__ == "__main__":

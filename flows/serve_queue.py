@@ -14,6 +14,8 @@ from typing import Any
 from flows.serve_backend import Version
 from flows.serve_request import Asked, Refused
 from flows.serve_switch import Switch
+from ner.drift_observation import OBSERVED
+from tasks.monitor_store import Store
 
 
 def default_lanes() -> int:
@@ -23,10 +25,13 @@ def default_lanes() -> int:
 
 
 class Queue:
-    """Lanes between the callers and the live backend; max_bytes: of the requests that wait or are answered."""
+    """Lanes between the callers and the live backend; max_bytes: of the requests that wait or are answered.
 
-    def __init__(self, switch: Switch, lanes: int, max_bytes: int) -> None:
-        self._switch, self._max_bytes, self._bytes = switch, max_bytes, 0
+    store: what the model says beside its answers, for monitoring, is kept there.
+    """
+
+    def __init__(self, switch: Switch, lanes: int, max_bytes: int, store: Store | None = None) -> None:
+        self._switch, self._max_bytes, self._bytes, self._store = switch, max_bytes, 0, store
         self._lanes = asyncio.Semaphore(lanes)
 
     async def ask(self, asked: Asked, size: int) -> tuple[list[dict[str, Any]], Version]:
@@ -37,6 +42,15 @@ class Queue:
         try:
             async with self._lanes:
                 backend = self._switch.ready()
-                return await backend.predict(asked.rows, asked.params), backend.version
+                answers = await backend.predict(asked.rows, asked.params)
+            self._keep(answers, backend.version.name)
+            return answers, backend.version
         finally:
             self._bytes -= size
+
+    def _keep(self, answers: list[dict[str, Any]], model: str) -> None:
+        """Take what is for monitoring off the answers; a version that was registered before it has none."""
+        rows = [(answer.pop(OBSERVED), answer["text"]) for answer in answers if OBSERVED in answer]
+        if self._store and rows:
+            observed, texts = zip(*rows, strict=True)
+            self._store.add(model, observed, texts)

@@ -40,7 +40,7 @@ MENDABLE = re.compile(r"Try again|cannot be reached|does not answer in time")
 Data, Model, Encoding, Validation, Train, Prediction, Evaluation, Seeds, Gate, Export, Registry, Limits = (
     overrides.partial_block(block)
     for block in overrides.Params.model_fields
-    if block not in ("sweep", "retention")  # no stage reads them
+    if block not in ("monitor", "retention", "sweep")  # no stage reads them
 )
 
 

@@ -6,12 +6,14 @@
 Takes rows that all have `text`, or all have `tokens` (a list of strings), or {"text": one text, or a list of texts};
 with the parameter `min_score`, entities under it are left out. Answers a list of {"text", "entities"}, where an entity
 has type, start, end (text[start:end]), text and score (how probable it is, calibrated, 0 to 1); of tokens, `text` is
-these with a space between, and an entity has token_start and token_end too.
+these with a space between, and an entity has token_start and token_end too. With NER_OBSERVE=1 in the environment an
+answer also has `observed`: counts and confidences for monitoring (ner.drift_observation).
 Artifacts: `model`, a folder that `save_pretrained` or stage `export` wrote. The modules of `ner` that it needs travel
 with it. Other files than those that were registered are refused: `files` of its configuration is their digest.
 """
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, INVALID_STATE
 from mlflow.pyfunc import PythonModel
 
+from ner.drift_observation import OBSERVED, Reading, Vocabulary
 from ner.errors import InputError
 from ner.prediction import Tagger
 from ner.text import annotate
@@ -41,15 +44,24 @@ class NerModel(PythonModel):
                 error_code=INVALID_STATE,
             )
         self.tagger = Tagger.load(folder, device="auto")
+        self.observes = os.environ.get("NER_OBSERVE") == "1"
+        self.vocabulary = Vocabulary.read(folder) if self.observes else None
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> list[dict[str, Any]]:
+        min_score = (params or {}).get("min_score", 0.0)
+        reading = Reading(self.tagger, self.vocabulary) if self.observes else None
         try:
             inputs = read(model_input)
-            found = annotate(self.tagger, inputs, min_score=(params or {}).get("min_score", 0.0))
+            found = annotate(reading or self.tagger, inputs)
         except InputError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
         texts = [one if isinstance(one, str) else " ".join(one) for one in inputs]
-        return [{"text": text, "entities": entities} for text, entities in zip(texts, found, strict=True)]
+        kept = [[entity for entity in entities if entity["score"] >= min_score] for entities in found]
+        answers = [{"text": text, "entities": entities} for text, entities in zip(texts, kept, strict=True)]
+        if reading:
+            for answer, observed in zip(answers, reading.observations(found), strict=True):
+                answer[OBSERVED] = observed
+        return answers
 
 
 def files_digest(folder: Path) -> str:

@@ -219,6 +219,23 @@ class RetentionParams(Block):
     flow_runs_days: Days
 
 
+class MonitorParams(Block):
+    """What prediction keeps, when a window has moved, and when that starts a training. No stage trains with it."""
+
+    keep: Literal["nothing", "numbers", "text"]
+    max_mb: Annotated[float, Field(gt=0)]
+    window: Annotated[int, Field(ge=20)]
+    block_tokens: Positive
+    false_alarms: Annotated[float, Field(gt=0, lt=0.5)]
+    min_effect: Share
+    margin: Annotated[float, Field(ge=1, le=10)]
+    resamples: Annotated[int, Field(ge=200, le=100_000)]
+    seed: Seed
+    windows_in_a_row: Positive
+    labelled: Name | None
+    min_new_documents: Positive
+
+
 class Params(Block):
     """All of params.yaml."""
 
@@ -233,6 +250,7 @@ class Params(Block):
     gate: GateParams
     export: ExportParams
     registry: RegistryParams
+    monitor: MonitorParams
     sweep: SweepParams
     limits: LimitsParams
     retention: RetentionParams

@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from tasks.batch_model import Model, choose, code_digest, fetch, other_code
 from tasks.batch_output import check_output
 from tasks.batch_work import Work, begin, beside, go_on, only_run, stopped_run
 from tasks.cli import run_stage
-from tasks.io import read_json, read_params
+from tasks.io import PARAMS, read_json, read_params
+from tasks.monitor_store import Store
 from tasks.provenance import flow_run_id
 
 FRESH = "begin again with --fresh"
@@ -44,6 +45,7 @@ class Request:
     max_rejected: int | None = None  # more rejected rows end the run
     overwrite: bool = False
     fresh: bool = False  # throw away what a stopped run has done
+    store: Store | None = None  # what monitoring needs is kept there
 
 
 def say(line: str) -> None:
@@ -64,8 +66,12 @@ def predict(request: Request, say: Callable[[str], None] = say) -> dict[str, Any
         others = f" ({found.others:,} of other kinds are left alone)" if found.others else ""
         say(f"files: {len(found.sources):,}{others}, {found.size / 1e6:,.2f} MB; model: {model}")
         began = time.monotonic()
-        with engine(request.cluster, model, request.settings.min_score) as find, Progress(found.size) as progress:
-            for chunk, entities in find(to_do(chunks(found, request.settings), work, progress)):
+        store, name = request.store, f"{model.name}/{model.version}"
+        asked = (request.cluster, model, request.settings.min_score, store is not None)
+        with engine(*asked) as find, Progress(found.size) as progress:
+            for chunk, entities, observed in find(to_do(chunks(found, request.settings), work, progress)):
+                if store:
+                    work.write_observed(chunk, store.lines(name, observed or [], [row.text for row in chunk.rows]))
                 work.write_part(chunk, entities)
                 progress.add(chunk)
                 check_rejected(work, progress, request.max_rejected)
@@ -73,6 +79,8 @@ def predict(request: Request, say: Callable[[str], None] = say) -> dict[str, Any
         rate = {"seconds": round(seconds, 1), "rows_this_time": rows}
         rate |= {"rows_per_s": round(rows / seconds, 1), "chars_per_s": round(progress.chars / seconds)}
         told = {"files": len(found.sources), "bytes": found.size, **rate, "flow_run_id": flow_run_id()}
+        if store:
+            store.add_batch(work.manifest["run"], work.observed())
         return work.finish(progress.before + rows, told)
 
 
@@ -242,7 +250,8 @@ def parse(arguments: list[str] | None = None) -> Request:
 
 
 def main() -> None:
-    say(sentence(predict(parse())))
+    store = Store.of(read_params().monitor, "batch") if PARAMS.exists() else None
+    say(sentence(predict(replace(parse(), store=store))))
 
 
 if __name__ == "__main__":

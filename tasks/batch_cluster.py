@@ -1,8 +1,8 @@
 """Who finds the entities of a batch's chunks: this process, or the workers of a Dask cluster.
 
 with engine("local:4", model, 0.0) as find:       # None: this process; tcp://host:8786: a cluster that is there
-    for chunk, entities in find(chunks):          # a few chunks at a time; from a cluster in any order
-        ...
+    for chunk, entities, observed in find(chunks):          # a few chunks at a time; from a cluster in any order
+        ...                                                 # observed: None unless asked for with observe=True
 
 A worker that dies costs its chunk's time: Dask gives the chunk to another one, and what it answers is taken once.
 """
@@ -16,26 +16,28 @@ from typing import Any
 
 from ner.errors import NerError
 from tasks.batch_chunks import Chunk
-from tasks.batch_model import Model, annotate_inputs, code_digest
+from tasks.batch_model import Model, annotate_inputs, code_digest, observe_inputs
 
 CHUNKS_A_WORKER = 3  # one at work, the others on their way
 WORKERS_WITHIN_S, LOOK_EVERY_S = 30, 5
 GO_ON = "the same command goes on from here"
 
-Found = Iterator[tuple[Chunk, list[list[dict[str, Any]]]]]
+Entities = list[list[dict[str, Any]]]
+Observed = list[dict[str, Any]] | None
+Found = Iterator[tuple[Chunk, Entities, Observed]]
 
 
 @contextmanager
-def engine(cluster: str | None, model: Model, min_score: float) -> Iterator[Callable[[Iterator[Chunk]], Found]]:
+def engine(
+    cluster: str | None, model: Model, min_score: float, observe: bool = False
+) -> Iterator[Callable[[Iterator[Chunk]], Found]]:
     """A function that finds the entities of chunks. Raises NerError where there is no such cluster."""
     if cluster is None:
-        yield lambda chunks: (
-            (chunk, annotate_inputs(model, [row.input for row in chunk.rows], min_score, code_digest(), None))
-            for chunk in chunks
-        )
+        arguments = (observe, model, min_score, code_digest(), None)
+        yield lambda chunks: ((chunk, *read([row.input for row in chunk.rows], *arguments)) for chunk in chunks)
         return
     with connect(cluster) as (client, threads):
-        arguments = (model, min_score, code_digest(), threads)
+        arguments = (observe, model, min_score, code_digest(), threads)
         yield lambda chunks: on_cluster(client, cluster, chunks, arguments)
 
 
@@ -74,9 +76,9 @@ def on_cluster(client: Any, where: str, chunks: Iterator[Chunk], arguments: tupl
     on_way: dict[Any, Chunk] = {}
     run = uuid.uuid4().hex[:8]
 
-    def take() -> tuple[Chunk, list[Any]]:
+    def take() -> tuple[Chunk, Entities, Observed]:
         future = first_done(client, where, list(on_way))
-        return on_way.pop(future), future.result()
+        return on_way.pop(future), *future.result()
 
     with cluster_errors(where):
         client.run(exec, f"import {__name__}")  # a worker without this code would end at its first chunk
@@ -107,11 +109,22 @@ def first_done(client: Any, where: str, futures: list[Any]) -> Any:
             raise NerError(f"no worker of {where} is left: start some; {GO_ON}.")
 
 
-def on_worker(inputs: list[Any], model: Model, min_score: float, code: str, threads: int | None) -> list[Any]:
-    """annotate_inputs on a worker."""
+def on_worker(
+    inputs: list[Any], observe: bool, model: Model, min_score: float, code: str, threads: int | None
+) -> tuple[Entities, Observed]:
+    """`read` on a worker."""
     from distributed import get_worker
 
-    return annotate_inputs(model, inputs, min_score, code, threads or get_worker().state.nthreads)
+    return read(inputs, observe, model, min_score, code, threads or get_worker().state.nthreads)
+
+
+def read(
+    inputs: list[Any], observe: bool, model: Model, min_score: float, code: str, threads: int | None
+) -> tuple[Entities, Observed]:
+    """The entities of each input and, where asked for, what monitoring keeps of it."""
+    if observe:
+        return observe_inputs(model, inputs, min_score, code, threads)
+    return annotate_inputs(model, inputs, min_score, code, threads), None
 
 
 @contextmanager

@@ -98,6 +98,20 @@ def annotate_inputs(
         return annotate(load(model, code, threads), inputs, min_score=min_score)
 
 
+def observe_inputs(
+    model: Model, inputs: list[Any], min_score: float, code: str, threads: int | None
+) -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]:
+    """As annotate_inputs, and what monitoring keeps of each input (ner.drift_observation)."""
+    from ner.drift_observation import Reading, Vocabulary
+    from ner.text import annotate
+
+    with _ONE_AT_A_TIME:
+        reading = Reading(load(model, code, threads), Vocabulary.read(model.folder))
+        found = annotate(reading, inputs)
+        observed = reading.observations(found)
+    return [[entity for entity in entities if entity["score"] >= min_score] for entities in found], observed
+
+
 @cache
 def load(model: Model, code: str, threads: int | None) -> Any:
     """The tagger, once a process: from the model's folder, or from the registry where that is on another machine.

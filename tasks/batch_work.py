@@ -13,7 +13,7 @@ import json
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +107,15 @@ class Work:
         table = pa.Table.from_pylist(rows, schema=columns(self.settings).with_metadata({ABOUT: about}))
         with replacing_file(self.part(chunk.number)) as temporary:
             pq.write_table(table, temporary)
+
+    def write_observed(self, chunk: Chunk, lines: Iterable[str]) -> None:
+        """What monitoring keeps of a chunk, beside its part and before it: a part that is there has it."""
+        write_text(self.part(chunk.number).with_suffix(".observed"), "".join(lines))
+
+    def observed(self) -> list[str]:
+        """All of that, in order."""
+        texts = (path.read_text(encoding="utf-8") for path in sorted(self.folder.glob("[0-9]*.observed")))
+        return [line for text in texts for line in text.splitlines(keepends=True)]
 
     def rejected(self) -> Iterator[str]:
         """The lines of the side file, in the order of the input."""

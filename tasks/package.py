@@ -1,9 +1,10 @@
 """Stage `package`: the model as it is handed out, in one folder: weights, tokenizer, temperature and card.
 
 Run     python -m tasks.package
-Reads   models/ner, data/prepared/manifest.json, reports/{gate,metrics,training,validation,seeds}.json,
+Reads   models/ner, data/prepared/manifest.json, reports/{gate,metrics,reference,training,validation,seeds}.json,
         reports/{history,slices,thresholds,confusion,label_issues}.csv, dvc.lock, params.yaml
-Writes  models/release: the files of models/ner, its config.json with how it is to be read, and README.md, the card
+Writes  models/release: the files of models/ner, its config.json with how it is to be read, reference.json, which later
+        texts are held against (make monitor), and README.md, the card
 
 Anybody's `transformers.pipeline("token-classification", model="models/release")` loads it; no torch is loaded here.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ner.card import CardFacts, render
+from ner.drift_observation import REFERENCE
 from ner.errors import GateFailed, ModelError
 from ner.gate import failure
 from ner.probability import TEMPERATURE
@@ -46,6 +48,8 @@ def package(root: Path, model: str, overlap: int = 0) -> str:
         language = facts.manifest.get("language")
         config = read_as_evaluated(read_config(root / MODEL), facts.metrics.get("temperature"), overlap, language)
         write_json(folder / "config.json", config)
+        if (root / "reports" / REFERENCE).exists():
+            shutil.copyfile(root / "reports" / REFERENCE, folder / REFERENCE)
         content = content_digest(folder)
         write_text(folder / CARD, render(CardFacts(**{**vars(facts), "content": content})))
     return content

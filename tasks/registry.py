@@ -22,6 +22,7 @@ CODE = ROOT / "mlflow" / "ner_model.py"
 SERVING = (
     "__init__",
     "decoding",
+    "drift_observation",
     "encoding",
     "errors",
     "onnx_model",
@@ -125,6 +126,19 @@ def add_version(model: str, mlflow_run_id: str, folder: Path, content: str) -> A
         return store.create_model_version(
             model, source=logged.model_uri, run_id=mlflow_run_id, tags={"content": content}, model_id=logged.model_id
         )
+
+
+def fetch_file(version: Any, name: str, folder: Path) -> Path | None:
+    """One file of a version's model, downloaded into `folder`; None where it has none. Raises RegistryError."""
+    use_this_store()
+    from mlflow.artifacts import download_artifacts, list_artifacts
+
+    uri = f"models:/{version.name}/{version.version}"
+    with registry_errors(), patience():
+        places = [entry.path for entry in list_artifacts(artifact_uri=f"{uri}/artifacts") if entry.is_dir]
+        files = [one.path for place in places for one in list_artifacts(artifact_uri=f"{uri}/{place}")]
+        found = next((path for path in files if Path(path).name == name), None)
+        return Path(download_artifacts(artifact_uri=f"{uri}/{found}", dst_path=str(folder))) if found else None
 
 
 def requirements(folder: Path) -> list[str]:

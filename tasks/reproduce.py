@@ -10,7 +10,18 @@ import yaml
 
 from tasks.registry import resolve
 
-DOES_NOT_SHAPE_THE_MODEL = ("evaluation", "export", "gate", "limits", "prediction", "registry", "seeds", "validation")
+DOES_NOT_SHAPE_THE_MODEL = (
+    "evaluation",
+    "export",
+    "gate",
+    "limits",
+    "monitor",
+    "prediction",
+    "registry",
+    "retention",
+    "seeds",
+    "validation",
+)
 
 
 def recipe(reference: str, root: Path = Path()) -> str:

@@ -42,7 +42,8 @@ class Backend(BaseHTTPRequestHandler):
     def answer(self, text, params):
         whole = text if isinstance(text, str) else " ".join(text)
         found = [{"type": f"V{self.number}", "start": 0, "end": len(whole), "text": whole, "score": 0.9}]
-        return {"text": whole, "entities": found if whole else [], "params": params, "pid": os.getpid()}
+        told = {"text": whole, "entities": found if whole else [], "params": params, "pid": os.getpid()}
+        return told | ({"observed": {"tokens": len(whole.split())}} if os.environ.get("NER_OBSERVE") == "1" else {})
 
     def fail(self, error):
         told = {"error_code": "BAD_REQUEST", "message": MESSAGE, "stack_trace": TRACE + error + "\n"}
@@ -83,11 +84,14 @@ def serve(port: str, folder: str) -> None:
     from flows.serve import serve as run
     from flows.serve_settings import Settings
     from tasks.cli import run_stage
+    from tasks.monitor_store import Store
 
     here = [sys.executable, __file__]
     start = lambda version, port, timeout_s: [*here, "backend", str(port), str(version.number)]  # noqa: E731
     settings = Settings(int(port), 0.01, 60)
-    work = partial(run, "ner@champion", settings, partial(print, flush=True), [*here, "follow", folder], start)
+    store = Store(Path(folder) / "kept", 1 << 20, "serve")
+    say = partial(print, flush=True)
+    work = partial(run, "ner@champion", settings, say, [*here, "follow", folder], start, store)
     run_stage("serve", lambda: asyncio.run(work()))
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from flows.serve_settings import listen, read_settings
 from ner.errors import BusyError, ParamsError
+from tasks.monitor_store import read_rows
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -127,6 +128,16 @@ def test_texts_tokens_and_parameters_reach_the_model_in_order(calm):
     found = calm.http.post("/invocations", json={"inputs": rows, "params": {"min_score": 0.5}}).json()["predictions"]
     assert [row["text"] for row in found] == ["a b", "c d", "e"]
     assert [row["params"] for row in found] == [{"min_score": 0.5}] * 3
+
+
+def test_what_monitoring_keeps_is_written_with_the_version_and_no_caller_sees_it(calm):
+    text = "kept for monitoring alone"
+    assert "observed" not in calm.ask(text, "b").text
+    assert calm.http.post("/", data={"text": "from the page"}).status_code == 200
+    rows = [row for row in read_rows(calm.folder / "kept", "ner/1") if row["chars"] in (len(text), 1, 13)]
+    assert [row["tokens"] for row in rows][-3:] == [4, 1, 3] and rows[-1]["source"] == "serve"
+    kept = "".join(path.read_text() for path in (calm.folder / "kept").iterdir())
+    assert "monitoring" not in kept and "page" not in kept
 
 
 def test_an_empty_batch_has_an_empty_answer(calm):

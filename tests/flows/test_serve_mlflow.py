@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tasks import store
+from tasks.monitor_store import read_rows
 from tasks.registry import add_version, content_digest
 from tasks.tracking import LiveRun
 
@@ -54,7 +55,7 @@ def test_mlflows_server_answers_and_a_new_champion_takes_over(home, monkeypatch,
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    seen = {**os.environ, "NER_SERVE_PORT": str(port)}
+    seen = {**os.environ, "NER_SERVE_PORT": str(port), "NER_MONITOR_FOLDER": str(tmp_path / "kept")}
     log = tmp_path / "serve.log"
     with log.open("w") as out:
         process = subprocess.Popen([sys.executable, "-m", "flows.serve"], cwd=ROOT, env=seen, stdout=out, stderr=out)
@@ -80,6 +81,10 @@ def test_mlflows_server_answers_and_a_new_champion_takes_over(home, monkeypatch,
         wrong = http.post("/invocations", json={"inputs": {"text": 5}})
         assert wrong.status_code == 400 and "must be a string" in wrong.json()["error"]
         assert http.post("/", data={"text": "Marta in Rotterdam"}).status_code == 200
+        assert "observed" not in answer.text
+        kept = read_rows(tmp_path / "kept", "ner/1")
+        assert [row["tokens"] for row in kept[-4:]] == [1, 2, 1, 3] and all(row["subwords"] for row in kept[-4:])
+        assert all(sum(row["types"].values()) == len(row["scores"]) for row in kept) and "Marta" not in str(kept)
 
         store.client().set_registered_model_alias("ner", "champion", "2")
         answers = until_serving("ner/2")
