@@ -68,8 +68,8 @@ corrections: $(ENV)  ## annotated tasks back into the corpus: make corrections F
 sweep: $(ENV)  ## search for better numbers (params.yaml, sweep); goes on where it was stopped; make sweep APPLY=1 takes them over
 	@python -m tasks.sweep $(if $(APPLY),--apply) $(ARGS)
 
-experiments: $(ENV)  ## the ideas of experiments.yaml against its baseline, on validation: make experiments [ONLY=name] [APPLY=name]
-	@python -m tasks.experiments $(if $(ONLY),--only="$$ONLY") $(if $(APPLY),--apply="$$APPLY")
+experiments: $(ENV)  ## the ideas of experiments.yaml against its baseline, on validation: make experiments [ONLY=name] [COSTS=1] [APPLY=name]
+	@python -m tasks.experiments $(if $(ONLY),--only="$$ONLY") $(if $(APPLY),--apply="$$APPLY") $(if $(COSTS),--costs)
 
 bench: $(ENV)  ## how fast prediction, training, evaluation and pipeline are, as ratios, on an idle machine: make bench [ONLY=training]
 	@cd bench && dvc repro --force --keep-going $(ONLY)

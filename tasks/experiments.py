@@ -2,10 +2,11 @@
 
 Run     python -m tasks.experiments                    (make experiments; the same command goes on after a stop)
         python -m tasks.experiments --only NAME        (the baseline and that idea; may be given more than once)
+        python -m tasks.experiments --costs            (times all by turns; make experiments COSTS=1)
         python -m tasks.experiments --apply NAME       (writes the idea's values into params.yaml)
 Reads   experiments.yaml, params.yaml, data/prepared, data/validated.json, models/base, models/base.json
 Writes  reports/experiments/{experiments.json, experiments.md, figures/experiments.png}, after every training;
-        .ner/experiments (results that are there are not made again)
+        .ner/experiments (results that are there are not made again; costs.json, by --costs)
 
 Each training is a run in MLflow, child of the run `experiments`. All is judged on validation; test is never looked at.
 """
@@ -30,18 +31,22 @@ from tasks.sweep import only_sweep, say
 from tasks.sweep_report import applied
 
 PREPARED, BASE = Path("data/prepared"), Path("models/base")
-FOLDER, REPORTS = Path(".ner/experiments"), Path("reports/experiments")
+FOLDER, REPORTS, COSTS = Path(".ner/experiments"), Path("reports/experiments"), "costs.json"
+ROUNDS = 2
 
 
 def run_experiments(
     file: Experiments, tree: dict[str, Any], prepared: Path, base: Path, folder: Path, reports: Path,
-    only: Sequence[str] = (),
+    only: Sequence[str] = (), rounds: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Run what is missing and return what experiments.json says. tree: the blocks of params.yaml.
+
+    rounds: so many, instead, of timing what each idea costs; the trainings stay as they are.
 
     Raises ParamsError for experiments.yaml, BusyError where others run here, NerError where the baseline fails. An idea
     that fails stays in the table with its reason, and is tried again the next time.
     """
+    from tasks.experiments_cost import measure_costs
     from tasks.experiments_run import Place, result_path, run_experiment
     from tasks.sweep_data import part_of
     from tasks.sweep_tracking import close_parent, open_parent
@@ -55,6 +60,9 @@ def run_experiments(
         if run.run_id:
             write_json(note, {"mlflow_run_id": run.run_id})
         place, failed = Place(part, bases, folder, run.run_id), {}
+        if rounds:
+            write_json(folder / COSTS, measure_costs(plan, bases, part, folder, rounds))
+            wanted = set()
         missing = [one for one in plan if one.name in wanted and not result_path(one, place).exists()]
         seconds: list[float] = []
         for number, one in enumerate(missing, start=1):
@@ -85,7 +93,8 @@ def report_of(file: Experiments, tree: Any, plan: list[Experiment], place: Any, 
     for one in plan:
         if (path := result_path(one, place)).exists():
             found.setdefault(one.name, []).append(read_json(path))
-    return experiments_report(file, tree, read_manifest(place.prepared), found, failed, place.parent)
+    costs = read_json(place.folder / COSTS) if (place.folder / COSTS).exists() else {}
+    return experiments_report(file, tree, read_manifest(place.prepared), found, failed, place.parent, costs)
 
 
 def chosen(file: Experiments, only: Sequence[str]) -> set[str]:
@@ -133,6 +142,7 @@ def time_left(seconds: Sequence[float], after: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tasks.experiments", description=__doc__.partition("\n")[0])
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="run this idea and the baseline")
+    parser.add_argument("--costs", action="store_true", help="time a short training of each idea, by turns")
     parser.add_argument("--apply", metavar="NAME", help="write the values of an idea that was run into params.yaml")
     arguments = parser.parse_args()
     if arguments.apply:
@@ -142,7 +152,7 @@ def main() -> None:
     tree, file = read_blocks(PARAMS.read_text(encoding="utf-8")), read_experiments()
     planned(file, tree)
     prepare_libraries()
-    report = run_experiments(file, tree, PREPARED, BASE, FOLDER, REPORTS, arguments.only)
+    report = run_experiments(file, tree, PREPARED, BASE, FOLDER, REPORTS, arguments.only, ROUNDS * arguments.costs)
     say(f"{report_table(report)}\n{REPORTS}/experiments.md, MLflow run {report['mlflow_run_id'] or 'none'}")
 
 

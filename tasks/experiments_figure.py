@@ -21,7 +21,7 @@ def draw(report: dict[str, Any]) -> Figure:
     figure, panels = _panels(f"Experiments on {report['source']}", 11, 5.2, columns=2)
     ideas = [idea for idea in report["ideas"] if idea["f1"] and idea["seconds"] is not None]
     for axes, (reading, title) in zip(panels, TITLES.items(), strict=True):
-        axes.set(title=title, xlabel="seconds of training", ylabel="validation F1 (0 to 1)")
+        axes.set(title=title, xlabel=f"seconds of {report['timed']}", ylabel="validation F1 (0 to 1)")
         axes.margins(x=0.25, y=0.12)
         if not ideas:
             _empty(axes)

@@ -37,8 +37,12 @@ def experiments_report(
     results: Mapping[str, Sequence[Result]],
     failed: Mapping[str, str],
     mlflow_run_id: str | None,
+    costs: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What is in experiments.json. tree: the blocks of params.yaml; results: by name, one a seed; failed: reasons."""
+    """What is in experiments.json. tree: the blocks of params.yaml; results: by name, one a seed; failed: reasons.
+
+    costs: seconds by tasks/experiments_cost.py, if they were measured: then those are shown.
+    """
     baseline, bootstrap = results.get(BASELINE, []), tree["evaluation"]
     machines = [dict(m) for m in dict.fromkeys(tuple(r["machine"].items()) for rs in results.values() for r in rs)]
     ideas = [_entry(BASELINE, "what the others are compared with", {}, tree, baseline, None)]
@@ -48,6 +52,9 @@ def experiments_report(
         if found and baseline:
             entry |= compared(found, baseline, bootstrap)
         ideas.append(entry)
+    for entry in ideas if costs else ():
+        cost = costs.get(entry["name"])
+        entry |= {"seconds": cost and cost["seconds"], "ratio": cost and cost["ratio"]["median"], "cost": cost}
     return {
         "source": manifest["source"],
         "fingerprint": manifest["fingerprint"],
@@ -58,6 +65,7 @@ def experiments_report(
         "bootstrap": {name: bootstrap[name] for name in ("resamples", "confidence", "seed")},
         "machines": machines,
         "mlflow_run_id": mlflow_run_id,
+        "timed": "a short training" if costs else "a training",
         "ideas": ideas,
     }
 
@@ -191,13 +199,18 @@ def _how(report: Mapping[str, Any]) -> str:
     machines = "; ".join(", ".join(f"{k} {v}" for k, v in machine.items()) for machine in report["machines"])
     base = f" Baseline: params.yaml with {_values(report[BASELINE])}." if report[BASELINE] else ""
     bootstrap = report["bootstrap"]
+    seconds = (
+        "Seconds: of training on a few documents, all by turns in rounds, on an idle machine"
+        if report["timed"] == "a short training"
+        else "Seconds: of training, evaluation after each epoch included, beside whatever else ran"
+    )
     failed = "".join(f" {idea['name']} failed: {idea['reason']}" for idea in report["ideas"] if idea["reason"])
     return (
         f"Data: {report['source']}{part}. All numbers are of validation; test was not looked at.{base} F1: mean over "
         "the seeds (lowest–highest). Differences: to the baseline with the same seeds, with the "
         f"{bootstrap['confidence']:.0%} interval of a paired bootstrap over documents ({bootstrap['resamples']:,} "
         "resamples, entities counted over all seeds); better or worse where it leaves out 0 and every seed says the "
-        f"same. Seconds: of training, evaluation after each epoch included ({machines or 'nothing run yet'}).{failed}"
+        f"same. {seconds} ({machines or 'nothing run yet'}).{failed}"
     )
 
 

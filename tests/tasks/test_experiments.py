@@ -10,7 +10,9 @@ import yaml
 
 from ner.errors import BusyError, NerError, ParamsError
 from ner.params import read_blocks
+from tasks import experiments_cost
 from tasks.experiments import run_experiments
+from tasks.experiments_cost import measure_costs
 from tasks.experiments_file import BASELINE, Experiments, planned, read_experiments
 from tasks.experiments_report import compared, experiments_report, page, to_apply
 from tasks.io import read_params
@@ -212,3 +214,28 @@ def test_a_training_that_was_stopped_has_no_seconds_and_a_table_without_results_
     assert "| baseline | what the others are compared with | 42 | 0.5000 (0.5000–0.5000)" in page(stopped)
     assert stopped["ideas"][0]["seconds"] is None
     assert "nothing run yet" in page(experiments_report(file, tree, manifest, {}, {}, None))
+
+
+def test_costs_are_measured_by_turns_and_shown_instead_of_the_seconds_of_trainings(done, tmp_path):
+    file, tree = read_experiments(done / "experiments.yaml"), read_blocks((done / "params.yaml").read_text())
+    plan = planned(file, tree)
+    bases, prepared = {plan[0].params.model.base: done}, done / "data/prepared"
+
+    def timed(params, base, part):
+        if params.train.precision == "fp16":
+            raise ParamsError("there is no GPU here")
+        return 2.0 if params.train.learning_rate == TRAIN["learning_rate"] else 5.0
+
+    costs = measure_costs(plan, bases, prepared, tmp_path, 2, timed)
+    assert costs[BASELINE] == costs["overlap"] and costs[BASELINE]["seconds"] == 2 * TRAIN["epochs"]
+    assert costs["slow"]["ratio"]["median"] == pytest.approx(5 / 24) and "half" not in costs
+    told = experiments_report(file, tree, {"source": "x", "fingerprint": "y"}, {}, {}, None, costs)
+    assert by_name(told)["slow"]["ratio"] == pytest.approx(5 / 24) and "all by turns" in page(told)
+    assert by_name(told)["half"]["seconds"] is None
+
+
+def test_the_cost_of_an_epoch_is_that_of_real_steps(done, monkeypatch, tmp_path):
+    monkeypatch.setattr(experiments_cost, "WARM_UP", 0)
+    plan = planned(read_experiments(done / "experiments.yaml"), read_blocks((done / "params.yaml").read_text()))
+    shutil.copytree(done / "data/prepared", tmp_path / "part")
+    assert experiments_cost.epoch_seconds(plan[0].params, done / "models/base", tmp_path / "part") > 0
