@@ -83,7 +83,7 @@ def ner(
     publish(record)
     if record.sentence:
         return Failed(message=record.sentence, name=failed_name(record.exit_status))
-    return Completed(message="All stages are up to date.")
+    return Completed(message=f"All stages {f'that {until} needs ' if until else ''}are up to date.")
 
 
 def run_pipeline(root: Path, blocks: dict[str, Any], record: Record, until: str | None = None) -> None:
