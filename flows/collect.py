@@ -3,16 +3,17 @@
 Run     prefect deployment run ner-collect/collect --param apply=true
 """
 
-import os
 import sys
 from pathlib import Path
 
 from prefect import flow, get_run_logger
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed, State
 
 from flows import json_log
 from flows.process import stream
 from flows.quiet import shorten_logs
+from flows.stages import stage_environment
 
 
 @flow(name="ner-collect")
@@ -27,5 +28,5 @@ def ner_collect(apply: bool = False) -> State:
         log.info(line)
 
     command = [sys.executable, "-m", "flows.retention", *(["--apply"] if apply else [])]
-    status = stream(command, Path.cwd(), {**os.environ, "PYTHONUNBUFFERED": "1"}, hear)
+    status = stream(command, Path.cwd(), stage_environment(str(flow_run.id), None), hear)
     return (Failed if status else Completed)(message=lines[-1])

@@ -41,7 +41,7 @@ def use(deployment: str | None = None) -> None:
         return
     if not isinstance(sys.stdout, JsonStream):
         print_json()
-    know(deployment=deployment)
+    know(deployment_name=deployment)
     options = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["formatters"]["json"]
     formatter = JsonFormatter(options["fmt"], **{k: v for k, v in options.items() if k not in ("()", "fmt")})
     for name in (None, "uvicorn", "fastapi", "prefect._internal"):
@@ -67,6 +67,8 @@ class Ids(logging.Filter):
         self.known: dict[str, str] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "deployment_name", "") is None:  # Prefect's word for a run that is no deployment's
+            del record.deployment_name
         if getattr(record, "flow_run_id", None):
             if found := _MLFLOW_RUN.search(record.getMessage()):
                 self.known["mlflow_run_id"] = found[1]

@@ -41,9 +41,13 @@ def promotion(*arguments: str) -> State:
     if told.report.get("entry"):
         create_markdown_artifact(markdown(told.report), key="promotion", description=told.report["sentence"])
     state = told.state("The history already has where champion points: nothing to do.")
-    entry = told.report.get("entry")
-    is_new = entry and entry["champion"] and entry["champion"] != entry["before"]
-    return state.model_copy(update={"name": NEW_CHAMPION}) if is_new and state.is_completed() else state
+    is_new = state.is_completed() and is_new_champion(told.report.get("entry"))
+    return state.model_copy(update={"name": NEW_CHAMPION}) if is_new else state  # what Prefect names its event after
+
+
+def is_new_champion(entry: dict[str, Any] | None) -> bool:
+    """Whether an entry of the history says that another version is champion than before."""
+    return bool(entry and entry["champion"] and entry["champion"] != entry["before"])
 
 
 def markdown(told: dict[str, Any]) -> str:

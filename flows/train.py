@@ -93,7 +93,7 @@ def ner(
         show(record, api)
     if record.sentence:
         return Failed(message=record.sentence, name=failed_name(record.exit_status))
-    return Completed(message="All stages are up to date.")
+    return Completed(message=f"All stages {f'that {until} needs ' if until else ''}are up to date.")
 
 
 def show(record: Record, api: str | None) -> None:

@@ -13,6 +13,9 @@ import pytest
 
 from flows import notices
 from flows.notices import GATE_FAILED, NEW_CHAMPION
+from flows.promoted import is_new_champion
+from flows.servers import Ports
+from flows.up import environments
 from ner.errors import ParamsError
 
 WITHIN_S = 90
@@ -56,6 +59,19 @@ def test_the_wish_is_checked_and_the_address_leaves_the_environment():
     with pytest.raises(ParamsError) as refused:
         notices.save_webhook("secret-token")
     assert "secret-token" not in str(refused.value)
+
+
+def test_of_the_processes_of_make_up_only_the_worker_sees_where_notices_go(tmp_path, monkeypatch):
+    monkeypatch.setenv(notices.URL, "https://hooks.example.org/secret")
+    seen = environments(tmp_path, Ports(4200, 5000), None, ("prefect", "mlflow", "worker", "watch"))
+    assert [name for name, own in seen.items() if notices.URL in own] == ["worker"]
+
+
+def test_a_champion_is_new_where_another_version_has_the_alias_than_before():
+    one, two = {"version": 1, "created": 5}, {"version": 2, "created": 9}
+    moves = [(None, one), (one, two), (one, one), (one, None)]
+    assert [is_new_champion({"before": a, "champion": b}) for a, b in moves] == [True, True, False, False]
+    assert not is_new_champion(None)  # the history knew it
 
 
 @pytest.mark.operations

@@ -77,10 +77,11 @@ def test_a_kubernetes_job_asks_for_as_many_gpus_as_its_deployment_says():
     ("docker", "prefect_docker.worker", "DockerWorkerJobConfiguration"),
     ("kubernetes", "prefect_kubernetes.worker", "KubernetesWorkerJobConfiguration"),
 ])  # fmt: skip
-def test_the_worker_itself_takes_the_template(kind, package, configuration):
+def test_the_worker_itself_takes_the_template(kind, package, configuration, request):
     import asyncio
 
     worker = pytest.importorskip(package, reason="installed where such a worker runs")
+    request.getfixturevalue("server")  # it asks for variables of the job template
     (pool,) = [pool for pool in POOLS if pool.kind == kind]
     one = next(d for d in DEPLOYMENTS.values() if d["work_pool"]["name"] == pool.name)
     make = getattr(worker, configuration).from_template_and_values
