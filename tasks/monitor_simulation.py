@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -260,7 +260,7 @@ def main() -> None:
     params = read_params()
     world = read_world(PREPARED, RELEASE, REPORTS, SEED)
     found = {
-        "params": params.monitor.model_dump(exclude={"keep", "max_mb", "labelled", "window"}),
+        "params": params.monitor.model_dump(include={field.name for field in fields(DriftSettings)}),
         "halvings": SPLITS,
         "texts": {unit: len(sample) for unit, sample in world.validation.items()},
         "documents": int(len(np.unique(world.validation["document"].groups))),
