@@ -55,7 +55,7 @@ def compare(reference: Sample, window: Sample, settings: DriftSettings) -> list[
     """A Move for each value that both have. Raises ValueError where one of them is empty."""
     if not len(reference) or not len(window):
         raise ValueError("nothing to compare")
-    ours, theirs = window.blocks(settings.block_tokens), reference.blocks(settings.block_tokens)
+    ours, theirs = window.blocks(settings.block_tokens), blocks_of(Key(reference), settings.block_tokens)
     found = [_value(place, name, theirs, ours) for place, name in enumerate(VALUES)] + [_types(reference, window)]
     found = [one for one in found if one is not None]
     corrected = stats.false_discovery_control([p for _, _, p, *_ in found])
@@ -103,6 +103,11 @@ class Key:
         return isinstance(other, Key) and other.sample is self.sample
 
 
+@lru_cache(maxsize=16)
+def blocks_of(reference: Key, size: int) -> Blocks:
+    return reference.sample.blocks(size)
+
+
 @lru_cache(maxsize=256)
 def chance(reference: Key, blocks: int, settings: DriftSettings) -> dict[str, float]:
     """How far two sets of documents of the reference lie apart by chance: all of it, and a window of so many blocks.
@@ -111,7 +116,7 @@ def chance(reference: Key, blocks: int, settings: DriftSettings) -> dict[str, fl
     `false_alarms`, divided by the number of values, goes over.
     """
     sample = reference.sample
-    own = sample.blocks(settings.block_tokens)
+    own = blocks_of(reference, settings.block_tokens)
     names, groups = np.unique(sample.groups, return_inverse=True)
     of_block = np.searchsorted(names, own.groups)
     random = np.random.default_rng(settings.seed)

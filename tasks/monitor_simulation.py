@@ -15,9 +15,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from scipy import stats
@@ -41,9 +43,11 @@ SIZES = {"sentence": (100, 300, 1000), "document": (25, 50, 100)}  # texts of a 
 SPLITS, QUIET_WINDOWS, LOUD_WINDOWS = 20, 15, 2  # halvings of validation; windows of each, of each kind and size
 TEST_WINDOWS = 200
 NOISY_DOCUMENTS = 12
+REPEATS = 1.25  # a larger window of them would be the same few documents again and again, which is drift of its own
 DOMAIN_TEXTS = {"sentence": 100, "document": 15}
 DOMAIN_TOKENS = {"sentence": (5, 60), "document": (80, 400)}
 SHARES = (0.1, 0.3, 1.0)  # of the texts of a window, that are of another domain
+VALIDATION, LATER = "validation", "test, months later"
 SEED = 42
 MARKS = re.compile(r"(?<=<!-- drift -->\n).*?(?=<!-- /drift -->)", re.DOTALL)
 
@@ -170,36 +174,48 @@ def choose(texts: Sequence[str], unit: str) -> list[str]:
 
 def simulate(world: World, params: DriftSettings, seed: int) -> list[dict[str, Any]]:
     """The alarms among the windows of each kind and size."""
-    random = np.random.default_rng(seed)
-    tallies: dict[tuple[str, int, str, float], Tally] = {}
-
-    def look(reference: Sample, window: Sample, split: int, *key: Any) -> None:
-        moved = [move.name for move in compare(reference, window, params) if move.moved]
-        tallies.setdefault(key, Tally(*key)).add(split, moved)
-
+    found: list[Tally] = []
     for unit, sizes in SIZES.items():
-        for size in sizes:
-            for _ in range(TEST_WINDOWS):
-                window = draw(Documents(world.test[unit]), size, random)
-                look(world.validation[unit], window, 0, unit, size, "test, months later", 0.0)
+        tallies: dict[tuple[str, int, str, float], Tally] = {}
         for split in range(SPLITS):
             print(f"windows of {unit}s, halving {split + 1} of {SPLITS}", flush=True)
-            ours, held_out = halves(world.validation[unit], random)
-            reference, rest = world.validation[unit].take(ours), world.validation[unit].take(held_out)
-            kept, documents = set(rest.groups), Documents(rest)
-            for size in sizes:
-                for _ in range(QUIET_WINDOWS):
-                    look(reference, draw(documents, size, random), split, unit, size, "validation", 0.0)
-                for (kind, strength), sample in world.noise.items() if unit == "sentence" else ():
-                    noisy_documents = Documents(sample, kept)
-                    for _ in range(LOUD_WINDOWS):
-                        look(reference, draw(noisy_documents, size, random), split, unit, size, kind, strength)
-                for name, sample in world.domains[unit].items():
-                    for share in SHARES:
-                        for _ in range(LOUD_WINDOWS):
-                            window = mixed(documents, Documents(sample), size, share, random)
-                            look(reference, window, split, unit, size, name, share)
-    return [tally.told() for tally in tallies.values()]
+            reference, rest = halves(world.validation[unit], random_of(seed, unit, split))
+            for (kind, strength), windows in windows_of(world, unit, rest).items():
+                random = random_of(seed, unit, split, kind, strength)
+                for size in sizes:
+                    if (kind, strength) in world.noise and size > REPEATS * len(world.noise[kind, strength]) / 2:
+                        continue
+                    key = (unit, size, kind, strength)
+                    for _ in range(QUIET_WINDOWS if kind == VALIDATION else LOUD_WINDOWS):
+                        tallies.setdefault(key, Tally(*key)).add(split, moved(reference, windows(size, random), params))
+        documents, random = Documents(world.test[unit]), random_of(seed, unit, LATER)
+        for size in sizes:
+            tally = tallies[unit, size, LATER, 0.0] = Tally(unit, size, LATER, 0.0)
+            for _ in range(TEST_WINDOWS):
+                tally.add(0, moved(world.validation[unit], draw(documents, size, random), params))
+        found += tallies.values()
+    return [tally.told() for tally in found]
+
+
+def windows_of(world: World, unit: str, rest: Sample) -> dict[tuple[str, float], Any]:
+    """For each kind and strength what draws a window of a size; rest: the half of validation that is no reference."""
+    documents, kept = Documents(rest), set(rest.groups)
+    found: dict[tuple[str, float], Any] = {(VALIDATION, 0.0): partial(draw, documents)}
+    for key, sample in world.noise.items() if unit == "sentence" else ():
+        found[key] = partial(draw, Documents(sample, kept))
+    for name, sample in world.domains[unit].items():
+        others = Documents(sample)
+        found |= {(name, share): partial(mixed, documents, others, share) for share in SHARES}
+    return found
+
+
+def moved(reference: Sample, window: Sample, params: DriftSettings) -> list[str]:
+    return [move.name for move in compare(reference, window, params) if move.moved]
+
+
+def random_of(seed: int, *about: Any) -> np.random.Generator:
+    """Of its own for each kind of window, so that more of one kind change no other."""
+    return np.random.default_rng([seed, crc32(repr(about).encode())])
 
 
 class Documents:
@@ -219,7 +235,7 @@ def draw(documents: Documents, size: int, random: np.random.Generator) -> Sample
     return documents.sample.take(np.concatenate(chosen)[:size])
 
 
-def mixed(ours: Documents, others: Documents, size: int, share: float, random: np.random.Generator) -> Sample:
+def mixed(ours: Documents, others: Documents, share: float, size: int, random: np.random.Generator) -> Sample:
     """A window of which that share of the texts is of the others, at the end."""
     number = round(size * share)
     if number == size:
@@ -236,18 +252,18 @@ def joined(first: Sample, second: Sample) -> Sample:
     return Sample(**{name: np.concatenate(pair) for name, pair in pairs.items()}, scored=scored, types=first.types)
 
 
-def halves(sample: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the texts of either half of the documents."""
+def halves(sample: Sample, random: np.random.Generator) -> tuple[Sample, Sample]:
+    """Half of the documents, and the others."""
     groups = random.permutation(np.unique(sample.groups))
     first = np.isin(sample.groups, groups[: len(groups) // 2])
-    return np.flatnonzero(first), np.flatnonzero(~first)
+    return sample.take(np.flatnonzero(first)), sample.take(np.flatnonzero(~first))
 
 
 def main() -> None:
     params = read_params()
     world = read_world(PREPARED, RELEASE, REPORTS, SEED)
     found = {
-        "params": params.monitor.model_dump(exclude={"keep", "max_mb", "labelled", "window"}),
+        "params": params.monitor.model_dump(include={field.name for field in fields(DriftSettings)}),
         "halvings": SPLITS,
         "texts": {unit: len(sample) for unit, sample in world.validation.items()},
         "documents": int(len(np.unique(world.validation["document"].groups))),

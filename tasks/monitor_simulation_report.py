@@ -23,8 +23,8 @@ def markdown(found: Mapping[str, Any]) -> str:
         lines += [f"| windows of {unit}s | " + " | ".join(heads) + " | moved most often, in the largest |"]
         lines += ["|---|" + "---|" * (len(sizes) + 1)]
         for name, cells in rows.items():
-            rates = [f"{cells[size]['rate']:.1%} ({between(cells[size])})" for size in sizes]
-            why = ", ".join(list(cells[sizes[-1]]["moved"])[:MOST])
+            rates = [f"{cells[size]['rate']:.1%} ({between(cells[size])})" if size in cells else "–" for size in sizes]
+            why = ", ".join(list(cells[max(cells)]["moved"])[:MOST])
             lines.append(f"| {name} | " + " | ".join(rates) + f" | {why} |")
         lines.append("")
     share = found["cost"]["observing_s"] / found["cost"]["reading_s"]
@@ -60,10 +60,19 @@ def draw(found: dict[str, Any], tables: Tables) -> Figure:
     figure = Figure(figsize=(10, 1.6 + 0.3 * max(len(rows) for _, _, rows in panels)), layout="constrained")
     figure.suptitle("Share of the windows that alarm", x=0.012, ha="left", fontsize=13, weight="bold")
     for axes, (unit, sizes, rows) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        shares = np.array([[cells[size]["rate"] for size in sizes] for cells in rows.values()])
+        shares = np.array(
+            [[cells[size]["rate"] if size in cells else np.nan for size in sizes] for cells in rows.values()]
+        )
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for (row, column), share in np.ndenumerate(shares):
-            axes.text(column, row, f"{share:.1%}", ha="center", va="center", color="white" if share > 0.6 else INK)
+            axes.text(
+                column,
+                row,
+                "–" if np.isnan(share) else f"{share:.1%}",
+                ha="center",
+                va="center",
+                color="white" if share > 0.6 else INK,
+            )
         axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
         axes.set_yticks(range(len(rows)), list(rows))
         axes.set_xlabel(f"{unit}s in a window")
