@@ -15,6 +15,7 @@ MLFLOW_ROOM = {
     "alias.py",
     "champion.py",
     "checks.py",
+    "digest.py",
     "history.py",
     "register.py",
     "registry.py",
