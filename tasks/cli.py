@@ -48,7 +48,8 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
             if is_full_disk(error):
                 fail(name, FULL, 1)
             raise
-        where = f" at {error.filename}" if error.filename else ""
+        path = error.filename2 or error.filename  # of a copy the first is what was read
+        where = f" at {path}" if path else ""
         fail(name, f"{os.strerror(error.errno)}{where}: make room or give access, then run the same command again.", 1)
     except KeyboardInterrupt:
         fail(name, "stopped by Ctrl-C; run the same command again to go on.", 130)

@@ -25,6 +25,7 @@ from tasks.tracking import log_analysis, log_evaluation, log_gate, log_seed, syn
 RUNS, CHECKPOINTS, MANIFEST = Path(".ner/runs"), Path("checkpoints"), Path("data/prepared/manifest.json")
 DONE = ("ran", "cached")  # how a stage ended in run.json
 UP_TO_SCORES, UP_TO_GATE = ("train", "predict", "evaluate"), ("train", "predict", "evaluate", "gate")
+UP_TO_RELEASE = (*UP_TO_GATE, "package")
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,7 @@ def resync(root: Path) -> list[str]:
 def lefts(root: Path) -> Iterator[Left]:
     """The checkout's own reports, then those kept of runs with other parameters, newest first."""
     if (root / "reports" / "training.json").exists():
-        lock = root / "dvc.lock"
-        stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
+        stages = locked(root)
         verdict = is_in_step(stages, UP_TO_SCORES) and _is_of(root / "reports" / "gate.json", stages)
         yield Left(root / "reports", is_in_step(stages, UP_TO_SCORES), verdict)
     kept = sorted((root / RUNS).glob("*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -59,6 +59,12 @@ def lefts(root: Path) -> Iterator[Left]:
         if outcomes.get("train") in DONE and (reports / "training.json").exists():
             scores = all(outcomes.get(name) in DONE for name in UP_TO_SCORES)
             yield Left(reports, scores, scores and "gate" in outcomes)
+
+
+def locked(root: Path) -> dict[str, Any]:
+    """The stages of dvc.lock, none where there is no such file."""
+    lock = root / "dvc.lock"
+    return (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
 
 
 def unlike(all_left: Iterator[Left]) -> list[Left]:
@@ -119,10 +125,10 @@ def manifest_of(training: Mapping[str, Any], root: Path) -> dict[str, Any] | Non
 
 
 def registration(root: Path) -> list[str]:
-    """Register the checkout's model where it passed its gate and the registry has it not. Raises as `register` does."""
+    """Register the checkout's release, if it passed its gate and the registry lacks it. Raises as `register` does."""
     gate = root / "reports" / "gate.json"
-    if not (gate.exists() and read_json(gate)["passed"] and (root / "models" / "release").is_dir()):
-        return []
+    if not (gate.exists() and read_json(gate)["passed"] and is_in_step(locked(root), UP_TO_RELEASE)):
+        return []  # none that passed, or the release is of an older training than the reports
     if is_registered(root):
         return ["the registry has this checkout's model"]
     done = register(read_params(root / "params.yaml"), root)

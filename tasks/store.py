@@ -7,6 +7,7 @@ artifact folder mlflow/data/artifacts, so that a run written through one is read
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -210,6 +211,8 @@ def _sentence(error: Exception) -> str:
     what_to_do = "start it with `make up`, or unset MLFLOW_TRACKING_URI to use the store in mlflow/data"
     if "Connection refused" in text or "Failed to establish" in text or "NameResolution" in text:
         return f"{where} cannot be reached (nothing answers there): {what_to_do}."
+    if re.search("Connection aborted|Connection reset|RemoteDisconnected|Connection broken", text):
+        return f"{where} cannot be reached (the connection broke): {what_to_do}."
     if "timed out" in text.lower() or "timeout" in text.lower():
         return f"{where} does not answer in time: {what_to_do}."
     if "readonly database" in text or "read-only" in text.lower():

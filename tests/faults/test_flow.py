@@ -87,7 +87,7 @@ def test_two_runs_at_once_on_one_checkout_the_second_is_told_who_works(held, sta
     tell(
         fault="two runs at once on one checkout",
         made="`make train` while another one was at stage train",
-        saw=line[line.index("flow run") :],
+        saw=line[line.index("flow run") :].removesuffix("')"),
         first_message_s=round(second.lines[-1][0] - since, 1),
         outcome="the second is refused with that sentence, status 1; the first ends with the same bytes",
     )
@@ -95,7 +95,7 @@ def test_two_runs_at_once_on_one_checkout_the_second_is_told_who_works(held, sta
 
 def test_a_stage_that_takes_too_long_is_ended_with_a_sentence(held, start, tell, set_params):
     toy, environment, _ = held
-    set_params(limits={"stage_minutes": 1, "stage_minutes_of": {"train": 0.1}})
+    set_params(limits={"stage_minutes": 20, "stage_minutes_of": {"train": 0.1}})
     run = start(FLOW, toy, environment)
     stage = run.until(lambda: run.stage("train"))
     began = time.monotonic()

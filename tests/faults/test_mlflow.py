@@ -65,7 +65,7 @@ class Server:
 
     def metrics(self, run_id):
         run = self.call("runs/get", run_id=run_id)["run"]
-        return {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
+        return {metric["key"]: metric["value"] for metric in run["data"].get("metrics", [])}
 
 
 def change(folder, **train):
@@ -107,7 +107,7 @@ def test_gone_before_training_and_back_after_it(small_pristine, server, tmp_path
 
 def history(server, run, name):
     about = server.call("metrics/get-history", run_id=run["info"]["run_id"], metric_key=name)
-    return {(point["step"], point["value"]) for point in about["metrics"]}
+    return {(point["step"], point["value"]) for point in about.get("metrics", [])}
 
 
 def test_gone_during_training_and_again_before_registration(
