@@ -114,12 +114,12 @@ def _at_work(root: Path) -> Iterator[Repo]:
 def _take(stack: ExitStack, limit: str, log: Log) -> None:
     from prefect.client.orchestration import get_client
     from prefect.concurrency.sync import concurrency
-    from prefect.exceptions import PrefectHTTPStatusError
+    from prefect.exceptions import ObjectAlreadyExists, PrefectHTTPStatusError
 
     with get_client(sync_client=True) as client:
         try:
             client.upsert_global_concurrency_limit_by_name(limit, 1)
-        except PrefectHTTPStatusError:  # another worker may have made it in the same moment
+        except (ObjectAlreadyExists, PrefectHTTPStatusError):  # another worker may have made it in the same moment
             client.read_global_concurrency_limit_by_name(limit)
     try:
         stack.enter_context(concurrency(limit, timeout_seconds=IMPATIENT_S, strict=True))
