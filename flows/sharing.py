@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 from dvc.exceptions import DvcException
@@ -27,7 +28,7 @@ Log = Callable[[str], None]
 
 NOT_SHARED = {"gate", "export", "register", "register_export"}  # they ask the registry of their own checkout; seconds
 RUNS = "runs"  # DVC's name of the folder with the run cache
-IMPATIENT_S = 1.0  # so long a worker waits before it says that it waits
+IMPATIENT_S = 3.0  # so long a worker waits before it says that it waits
 
 
 def remote_of(root: Path) -> str | None:
@@ -114,18 +115,21 @@ def _at_work(root: Path) -> Iterator[Repo]:
 def _take(stack: ExitStack, limit: str, log: Log) -> None:
     from prefect.client.orchestration import get_client
     from prefect.concurrency.sync import concurrency
-    from prefect.exceptions import PrefectHTTPStatusError
+    from prefect.exceptions import ObjectAlreadyExists, PrefectHTTPStatusError
 
     with get_client(sync_client=True) as client:
         try:
             client.upsert_global_concurrency_limit_by_name(limit, 1)
-        except PrefectHTTPStatusError:  # another worker may have made it in the same moment
+        except (ObjectAlreadyExists, PrefectHTTPStatusError):  # another worker may have made it in the same moment
             client.read_global_concurrency_limit_by_name(limit)
+    # No time limit: a slot that a slow server gives to a caller who has gone stays taken for Prefect's lease.
+    waiting = Timer(IMPATIENT_S, log, ["Another worker is at this stage with the same inputs: waiting for its result."])
+    waiting.daemon = True
+    waiting.start()
     try:
-        stack.enter_context(concurrency(limit, timeout_seconds=IMPATIENT_S, strict=True))
-    except TimeoutError:
-        log("Another worker is at this stage with the same inputs: waiting for its result.")
         stack.enter_context(concurrency(limit, strict=True))
+    finally:
+        waiting.cancel()
 
 
 def _stage(repo: Repo, name: str) -> Any:

@@ -1,11 +1,13 @@
 """Settings of the team profile: one file or the environment, secrets where they are needed and nowhere else."""
 
+import importlib.util
 import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema.validators import validator_for
 
 from flows.servers import Ports, commands
 from flows.up import environments
@@ -91,3 +93,12 @@ def test_the_compose_file_pins_images_publishes_on_loopback_and_takes_secrets_fr
     assert ports and all(port.startswith("127.0.0.1:") for port in ports)
     secrets = re.findall(r"(?:PASSWORD|SECRET_ACCESS_KEY): (.*)", text) + re.findall(r"//ner:([^@]*)@", text)
     assert len(secrets) == 5 and all(value.startswith("${NER_") for value in secrets)
+
+
+def test_the_compose_file_is_what_the_compose_specification_allows():
+    package = importlib.util.find_spec("check_jsonschema")  # which keeps the schema; nothing of it is imported
+    if package is None:
+        pytest.skip("no schema of compose files (PyPI package check-jsonschema)")
+    schemas = Path(package.submodule_search_locations[0]) / "builtin_schemas" / "vendor"
+    schema = json.loads((schemas / "compose-spec.json").read_text(encoding="utf-8"))
+    assert [error.message for error in validator_for(schema)(schema).iter_errors(COMPOSE)] == []
