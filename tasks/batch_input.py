@@ -89,6 +89,9 @@ def find_input(address: str) -> Input:
         raise NerError(f"there is nothing at {address}: name a file, a folder, or an address such as s3://…") from None
     except OSError as error:
         raise unreadable(address, error) from error
+    except Exception as error:  # each protocol has errors of its own: no credentials, no such host
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise NerError(f"{address} cannot be opened: {reason.rstrip('.')}.") from error
     root = path.rstrip("/") + "/"
     named = {name.removeprefix(root) if is_folder else name.rpartition("/")[2]: name for name in found}
     seen = {name: key for name, key in named.items() if not (is_folder and _is_hidden(name))}

@@ -33,7 +33,7 @@ def plain(base: Path, prepared: Path, batch: int, params: Params, scratch: Path,
     """An epoch over single sentences with the Trainer's defaults, as in transformers' token-classification guide."""
     labels, tokenizer = read_manifest(prepared)["labels"], load_tokenizer(base)
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
-    model = AutoModelForTokenClassification.from_pretrained(base, local_files_only=True, **names)
+    model = AutoModelForTokenClassification.from_pretrained(base, local_files_only=True, use_safetensors=True, **names)
     arguments = TrainingArguments(
         output_dir=str(scratch),
         num_train_epochs=1,

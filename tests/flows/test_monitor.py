@@ -59,6 +59,7 @@ def toy_training(data: dict | None = None) -> None:
     """Stands for ner/train: it is asked for, and never run here."""
 
 
+@pytest.mark.operations
 def test_drift_starts_one_training_on_the_new_data_however_many_windows_have_it(home):
     from flows.monitor import ner_monitor
 

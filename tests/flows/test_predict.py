@@ -29,6 +29,7 @@ def artifacts(state) -> dict:
         return {one.key: one for one in prefect.read_artifacts(artifact_filter=of_run)}
 
 
+@pytest.mark.operations
 def test_a_batch_as_a_flow_writes_the_output_and_tells_progress_and_summary(tiny_model, here):
     from flows.predict import ner_predict
 

@@ -133,6 +133,7 @@ def test_without_a_registry_only_what_killed_runs_left_goes(toy, monkeypatch, ca
     assert "MLflow's runs stay" in capsys.readouterr().out
 
 
+@pytest.mark.operations
 def test_flow_runs_that_ended_go_but_for_those_that_a_version_names(server):
     from prefect import flow
 

@@ -48,7 +48,7 @@ def home(tmp_path_factory, tiny_encoder) -> Path:
         yield home
 
 
-@pytest.mark.slow
+@pytest.mark.operations
 def test_mlflows_server_answers_and_a_new_champion_takes_over(home, monkeypatch, tmp_path):
     monkeypatch.setenv("NER_HOME", str(home))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")

@@ -115,7 +115,7 @@ def test_a_relative_remote_means_the_same_in_the_copy_of_a_run_with_other_parame
     assert str(tmp_path / "elsewhere") in (copy / ".dvc" / "config.local").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.operations
 def test_two_runs_at_the_same_time_compute_nothing_twice_but_what_asks_their_own_registry(
     origin, journal, server, outside, tell
 ):

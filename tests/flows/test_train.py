@@ -64,7 +64,7 @@ def test_stages_run_in_the_order_of_the_graph_then_are_cached_and_a_change_runs_
     assert "0.9400" in created["scores"] and "0.9200 to 0.9600" in created["scores"]
     assert "0.8000 to 0.9500" in created["scores-by-type"]
     assert "Gate passed, 1 of 1 rules" in created["gate"]
-    assert "| min_f1 | 0.9300 | 0.9400 | passed | validation F1 is 0.94" in created["gate"]
+    assert r"| min\_f1 | 0.9300 | 0.9400 | passed | validation F1 is 0.94" in created["gate"]
     assert "`models:/ner/3`" in created["results"] and "f00d" in created["results"]
 
     assert task_states(run()) == dict.fromkeys(ORDER, "Cached")

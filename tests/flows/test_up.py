@@ -44,7 +44,7 @@ def test_servers_listen_on_loopback_only(tmp_path: Path):
     assert all("--host 127.0.0.1" in lines[name] for name in ("prefect", "mlflow"))
 
 
-@pytest.mark.slow
+@pytest.mark.operations
 def test_make_up_deploys_runs_a_deployment_and_stops_without_a_trace(toy: Path, outside: dict[str, str]):
     for room in ("flows", "ner", "tasks"):  # prefect.yaml names flows/train.py of the checkout
         (toy / room).symlink_to(ROOT / room, target_is_directory=True)

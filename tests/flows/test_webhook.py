@@ -190,6 +190,7 @@ def answers(url: str) -> bool:
         return False
 
 
+@pytest.mark.operations
 def test_a_real_server_wakes_the_watch_within_seconds_and_has_one_webhook_however_often_it_is_asked(mlflow_server):
     from mlflow import MlflowClient
 

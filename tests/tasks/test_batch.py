@@ -201,7 +201,8 @@ def test_a_folder_gets_another_file_after_so_many_rows(tmp_path, monkeypatch):
     assert pq.read_table(tmp_path / "out")["n"].to_pylist() == list(range(12))
 
 
-def test_what_cannot_be_done_is_refused_in_a_sentence(run, tmp_path):
+def test_what_cannot_be_done_is_refused_in_a_sentence(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     jsonl(tmp_path / "in" / "texts.jsonl", [{"text": "Marta"}])
     run("in", "out.parquet")
     with pytest.raises(NerError, match="out.parquet is there already: name another output, or replace it with --over"):
@@ -216,7 +217,8 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(run, tmp_path):
         ("in/texts.jsonl", "in/texts.jsonl", "lies in the input"),
         ("nowhere", "new.jsonl", "there is nothing at .*nowhere"),
         ("mine", "new.jsonl", r"holds no \.jsonl, \.ndjson, \.csv, \.parquet, \.txt"),
-        ("s3://bucket/key", "new.jsonl", "s3://bucket/key cannot be opened: Install s3fs"),
+        ("gs://bucket/key", "new.jsonl", "gs://bucket/key cannot be opened: Please install gcsfs"),
+        ("s3://bucket/key", "new.jsonl", "s3://bucket/key cannot be opened: Unable to locate credentials"),
         ("gopher://bucket/key", "new.jsonl", "cannot be opened: Protocol not known: gopher"),
     ):
         with pytest.raises(NerError, match=message):

@@ -104,5 +104,5 @@ def test_leftovers_are_found_once_they_are_old_and_never_while_a_run_works(root)
     assert found["checkpoints/0c3f"].age_s == pytest.approx(DAY, abs=60)
     assert found[".ner/run.json"].size == size_of(root / ".ner/run.json") > 0
     assert health.check_leftovers(root).verdict == WARNING
-    (root / ".ner/run.json").write_text(json.dumps({"who": "x", "pid": os.getpid()}))
+    (root / ".ner/run.json").write_text(json.dumps({"who": "x", "pid": os.getppid()}))
     assert find_leftovers(root) == [] and health.check_leftovers(root).verdict == OK
