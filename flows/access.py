@@ -19,6 +19,7 @@ from pathlib import Path
 from flows.lock import STATE
 from ner.errors import ParamsError
 from tasks.io import write_text
+from tasks.team import ACCOUNTS
 
 LOOPBACK = "127.0.0.1"
 HERE = (LOOPBACK, "localhost")
@@ -122,7 +123,7 @@ def mlflow_options(access: Access) -> list[str]:
 def mlflow_environment(root: Path, access: Access) -> dict[str, str]:
     """What MLflow's basic auth reads; its file, which holds no secret, is written here."""
     store, config = root / "mlflow" / "data", root / STATE / "mlflow_auth.ini"
-    write_text(config, AUTH.format(store=store / "auth.db", admin=access.admin))
+    write_text(config, AUTH.format(store=store / ACCOUNTS, admin=access.admin))
     return {
         "MLFLOW_AUTH_CONFIG_PATH": str(config),
         ADMIN: access.admin,

@@ -29,7 +29,7 @@ from tasks.cli import run_stage
 from tasks.io import replacing_file
 from tasks.locations import elsewhere
 from tasks.store import home
-from tasks.team import Stores, read_stores
+from tasks.team import ACCOUNTS, Stores, read_stores
 
 FORMAT = 1
 DATABASE_FILES = (".db", ".db-wal", ".db-shm", ".db-journal")
@@ -80,8 +80,7 @@ def backup(root: Path, stores: Stores, target: Path, log: Log) -> dict[str, Any]
             if name == "mlflow":
                 warn_of_others(dump, uri, stores, log)
         add_artifacts(archive, manifest, ArtifactStore(stores.artifacts))
-        if stores.mlflow.startswith("sqlite"):
-            add_beside(archive, manifest, root, Path(folder))
+        add_beside(archive, manifest, root, Path(folder), "*" if stores.mlflow.startswith("sqlite") else ACCOUNTS)
         text = json.dumps(manifest, indent=2).encode()
         archive.addfile(member(MANIFEST, len(text)), io.BytesIO(text))
     verify(target, read_manifest(target))
@@ -114,9 +113,9 @@ def add_artifacts(archive: tarfile.TarFile, manifest: dict[str, Any], store: Art
             add(archive, manifest, f"artifacts/{path}", stream, size)
 
 
-def add_beside(archive: tarfile.TarFile, manifest: dict[str, Any], root: Path, folder: Path) -> None:
+def add_beside(archive: tarfile.TarFile, manifest: dict[str, Any], root: Path, folder: Path, which: str) -> None:
     """Add what else lies in mlflow/data, under beside/: users, keys, the marks of what is registered."""
-    for path in sorted((root / "mlflow" / "data").glob("*")):
+    for path in sorted((root / "mlflow" / "data").glob(which)):
         if not path.is_file() or path.name.startswith(("mlflow.db", ".")):
             continue
         if path.suffix == ".db":

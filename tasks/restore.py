@@ -19,7 +19,7 @@ from tasks import postgres, sqlite_file
 from tasks.archive import opened, read_manifest, verify
 from tasks.artifact_store import ArtifactStore
 from tasks.locations import relocate
-from tasks.team import STATE, Stores, synchronous
+from tasks.team import ACCOUNTS, STATE, Stores, synchronous
 
 Log = Callable[[str], None]
 
@@ -80,7 +80,10 @@ def _restore_embedded(root: Path, stores: Stores, path: Path, manifest: dict, fo
 
 
 def _restore_team(root: Path, stores: Stores, path: Path, manifest: dict, force: bool, log: Log) -> None:
-    store = ArtifactStore(stores.artifacts)
+    store, accounts = ArtifactStore(stores.artifacts), root / "mlflow" / "data" / ACCOUNTS
+    has_accounts = f"beside/{ACCOUNTS}" in manifest["files"]
+    if has_accounts and accounts.exists() and not force:
+        raise NerError(f"{accounts} is there already: nothing was changed. {_FORCE}")
     for name, uri in stores.databases.items():
         postgres.require_alone(uri, name)
         if not force:
@@ -88,10 +91,15 @@ def _restore_team(root: Path, stores: Stores, path: Path, manifest: dict, force:
     if not force and (there := store.files()):
         raise NerError(f"{store.address} is not empty ({len(there)} files): nothing was changed. {_FORCE}")
     with tempfile.TemporaryDirectory(prefix="restore.") as scratch:
-        _unpack(path, {"databases": Path(scratch)})
+        _unpack(path, {"databases": Path(scratch), "beside": Path(scratch)})
         _upload(path, store)  # before the databases, which then name nothing that is not there
         for name, uri in stores.databases.items():
             postgres.load(uri, Path(scratch) / f"{name}.dump", replace=force)
+        if has_accounts:
+            (root / STATE).mkdir(exist_ok=True)
+            _put_aside([accounts], root / STATE, log)
+            accounts.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(Path(scratch) / ACCOUNTS, accounts)
     with postgres.connection(stores.databases["mlflow"]) as connected:
         relocate(postgres.execute_on(connected), manifest["artifacts"], stores.artifacts)
 

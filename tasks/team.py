@@ -19,6 +19,7 @@ ARTIFACTS = "MLFLOW_DEFAULT_ARTIFACT_ROOT"
 SERVERS_ONLY = (MLFLOW_DATABASE, PREFECT_DATABASE)  # a worker and a stage ask the servers, and need no database
 ASYNC = "postgresql+asyncpg"  # what Prefect's server needs
 STATE = ".ner"  # of Prefect, as prefect.toml says
+ACCOUNTS = "auth.db"  # in mlflow/data, of MLflow's basic auth (flows/access.py), wherever the runs are kept
 
 
 @dataclass(frozen=True)

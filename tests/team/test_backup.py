@@ -5,6 +5,7 @@ import json
 import sqlite3
 import stat
 import tarfile
+from contextlib import closing
 
 import pytest
 
@@ -110,13 +111,23 @@ def test_a_backup_of_the_embedded_stores_in_another_checkout_has_everything(work
 @pytest.mark.operations
 def test_a_backup_of_the_teams_stores_in_empty_ones_has_everything(worked, team, new_database, tmp_path, run):
     stores = read_stores(team, worked)
+    accounts = worked / "mlflow/data/auth.db"  # MLflow's own, of its basic auth
+    with closing(sqlite3.connect(accounts)) as connected:
+        connected.execute("CREATE TABLE users (username TEXT)")
     move(worked, stores, print)
     backup(worked, stores, tmp_path / "a.tar", print)
+    accounts.unlink()
     mlflow, prefect = (new_database().replace(":", f"+{driver}:", 1) for driver in ("psycopg2", "asyncpg"))
     other = Stores(mlflow, prefect, f"{stores.artifacts}-restored")
     restore(worked, other, tmp_path / "a.tar", False, print)
     assert answers(run, worked, other.mlflow, team) == ["passed, challenger", "Marta"]
+    with closing(sqlite3.connect(accounts)) as connected:
+        assert connected.execute("SELECT count(*) FROM users").fetchone() == (0,)
+    with pytest.raises(NerError, match="auth.db is there already"):
+        restore(worked, other, tmp_path / "a.tar", False, print)
+    accounts.unlink()
     with pytest.raises(NerError, match="is not empty"):
         restore(worked, other, tmp_path / "a.tar", False, print)
     restore(worked, other, tmp_path / "a.tar", True, print)
     assert answers(run, worked, other.mlflow, team) == ["passed, challenger", "Marta"]
+    accounts.unlink()
