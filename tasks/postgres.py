@@ -88,7 +88,7 @@ def require_alone(uri: str, what: str) -> None:
         asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         others = execute_on(connected)(asked)[0][0]
     if others:
-        raise NerError(f"{others} others are connected to {shown(uri)}: stop the {what} servers that use it first.")
+        raise NerError(f"{shown(uri)} is in use (connections: {others}): stop the {what} servers that use it first.")
 
 
 def empty(uri: str) -> None:
