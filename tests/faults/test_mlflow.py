@@ -50,9 +50,10 @@ class Server:
             return False
 
     def kill(self):
+        gone = time.monotonic()  # it may be noticed before its processes are all gone
         os.killpg(self.running.process.pid, signal.SIGKILL)
         self.running.process.wait()
-        return time.monotonic()
+        return gone
 
     def call(self, path, **query):
         return httpx.get(f"{self.address}/api/2.0/mlflow/{path}", params=query, timeout=30).json()
