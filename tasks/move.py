@@ -24,10 +24,15 @@ def move(root: Path, to: Stores, log: Log) -> dict[str, dict[str, int]]:
     old = embedded(root)
     for name, uri in to.databases.items():
         postgres.require_empty(uri, name)
+    (root / STATE).mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="move.", dir=root / STATE) as folder:
         copies = {name: Path(folder) / f"{name}.db" for name in old.databases}
         for name, copy in copies.items():
-            sqlite_file.snapshot(sqlite_file.path_of(old.databases[name]), copy)
+            source = sqlite_file.path_of(old.databases[name])
+            if name == "prefect" and not source.exists():
+                log(f"prefect: no flow was ever run here ({source} is not there), so its history begins empty")
+            else:
+                sqlite_file.snapshot(source, copy)
             migrate.upgrade(name, f"sqlite:///{copy}")
         with sqlite_file.connection(copies["mlflow"]) as connected:
             relocate(connected.execute, old.artifacts, to.artifacts)

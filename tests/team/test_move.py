@@ -1,5 +1,7 @@
 """From the embedded stores to real PostgreSQL and S3: everything comes along, and nothing is written over."""
 
+import shutil
+
 import pytest
 
 from ner.errors import NerError
@@ -44,3 +46,11 @@ def test_a_target_with_somebody_elses_artifacts_is_refused_and_the_databases_sta
     with pytest.raises(NerError, match="not empty .*theirs/x"):
         move(worked, stores, print)
     assert postgres.counts(synchronous(stores.prefect)) == {} == postgres.counts(synchronous(stores.mlflow))
+
+
+def test_a_checkout_that_only_used_dvc_has_versions_and_no_flow_history(worked, team, tmp_path):
+    root, said = tmp_path / "dvc only", []
+    shutil.copytree(worked / "mlflow", root / "mlflow")
+    rows = move(root, read_stores(team, root), said.append)
+    assert rows["mlflow"]["model_versions"] == 2 and not rows["prefect"].get("flow_run")
+    assert any("no flow was ever run here" in line for line in said)
