@@ -71,7 +71,7 @@ def test_a_swapped_download_is_refused_and_the_right_one_is_taken(corpus, clean_
 def test_an_index_that_is_gone_is_told_and_tried_again_for_seconds_only(corpus, clean_environment, start, tell):
     folder, *_ = corpus
     shutil.rmtree(os.environ["PIP_FIND_LINKS"])
-    gone = {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
+    gone = {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": "http://127.0.0.1:9"}
     environment = {name: value for name, value in (clean_environment | gone).items() if value}
     began = time.monotonic()
     run = start([sys.executable, "-m", "tasks.ingest"], folder, environment)
