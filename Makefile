@@ -17,7 +17,9 @@ $(ENV): requirements.lock
 		{ echo "make: Python 3.11 is needed and $(PYTHON) is another; run make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test ! -L .venv || { echo "make: .venv is a link, and what it points to would be emptied: remove the link" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	.venv/bin/pip install --disable-pip-version-check --progress-bar off -q -r requirements.lock
+	.venv/bin/pip install --disable-pip-version-check --progress-bar off -q --no-compile -r requirements.lock
+	@# pip compiles on one core; a file that is no Python of this version (a template) is none that anything imports
+	@.venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
 	@touch $@
 
 new-data: $(ENV)  ## your own data: look at it, enter it in catalog.yaml, set params.yaml: make new-data FROM=path [NAME=name] [ARGS=...]
