@@ -130,7 +130,7 @@ def parent_of(params: Params, part: Path, bases: dict[str, Path], folder: Path) 
 def shown_params(file: Experiments) -> dict[str, Any]:
     """What the parent run shows of experiments.yaml."""
     tree = file.model_dump(by_alias=True)
-    ideas = {idea["name"]: idea["set"] for idea in tree["ideas"]}
+    ideas = {idea["name"]: idea["set"] | {"technique": idea["technique"] or "none"} for idea in tree["ideas"]}
     return {BASELINE: tree[BASELINE], "seeds": list(tree["seeds"]), "ideas": ideas}
 
 

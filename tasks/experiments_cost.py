@@ -15,16 +15,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ner.errors import NerError
-from ner.params import Params
 from tasks.bench_report import spread, turns
 from tasks.bench_sample import part_by_words
-from tasks.experiments_file import BASELINE, Experiment
+from tasks.experiments_file import BASELINE, Experiment, TechniqueParams
 
 WORDS = {"train": 2000, "validation": 200}
 SEED = 42  # of the draw of documents
 WARM_UP = 2  # steps
 
-Timed = Callable[[Params, Path, Path], float]
+Timed = Callable[[Experiment, Path, Path], float]
 
 
 def measure_costs(
@@ -40,21 +39,21 @@ def measure_costs(
     An idea that fails is left out; one that changes the block `prediction` alone trains as the baseline does, and has
     its numbers. timed: by default `apart`, the seconds of an epoch.
     """
-    ideas = {one.name: one.params for one in reversed(plan)}  # one seed of each
+    ideas = {one.name: one for one in reversed(plan)}  # one seed of each
     first = _training(ideas[BASELINE])
     names = [BASELINE, *(name for name in ideas if _training(ideas[name]) != first)]
     with TemporaryDirectory(dir=scratch, prefix="cost-") as folder:
-        part = part_by_words(prepared, Path(folder) / "prepared", WORDS, ideas[BASELINE], SEED)
+        part = part_by_words(prepared, Path(folder) / "prepared", WORDS, ideas[BASELINE].params, SEED)
         seconds: dict[str, list[float]] = {name: [] for name in names}
         for number in range(rounds):
             for name in turns([name for name in names if len(seconds[name]) == number], number):
                 one = ideas[name]
                 try:
-                    epoch = (timed or apart)(one, bases[one.model.base], part)
+                    epoch = (timed or apart)(one, bases[one.params.model.base], part)
                 except NerError as error:  # of this idea's values
                     print(f"{name}: {error}", flush=True)
                     continue
-                seconds[name].append(epoch * one.train.epochs)
+                seconds[name].append(epoch * one.params.train.epochs)
                 print(f"round {number + 1} of {rounds}: {name}, {seconds[name][-1]:.1f} s", flush=True)
     measured = {name: own for name in ideas if (own := seconds.get(name, seconds[BASELINE]))}
     return {
@@ -63,29 +62,31 @@ def measure_costs(
     }
 
 
-def _training(params: Params) -> dict[str, Any]:
-    tree = params.model_dump(include={"model", "encoding", "train"})
+def _training(one: Experiment) -> tuple[dict[str, Any], TechniqueParams | None]:
+    tree = one.params.model_dump(include={"model", "encoding", "train"})
     tree["train"].pop("seed")
-    return tree
+    return tree, one.technique
 
 
-def apart(params: Params, base: Path, part: Path) -> float:
+def apart(one: Experiment, base: Path, part: Path) -> float:
     """Measure in a process of its own, so that nobody's settings, memory or caches are another's."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-        return executor.submit(epoch_seconds, params, base, part).result()
+        return executor.submit(epoch_seconds, one, base, part).result()
 
 
-def epoch_seconds(params: Params, base: Path, part: Path) -> float:
+def epoch_seconds(one: Experiment, base: Path, part: Path) -> float:
     """Seconds of an epoch over the training split of `part`, from its steps after the first two."""
     from transformers import logging
 
+    from tasks.techniques import Technique, chained
     from tasks.training_clock import Clock
     from tasks.training_contenders import ours
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     clock = Clock(WARM_UP)
+    timed = chained(Technique(one.technique), clock) if one.technique else clock
     with TemporaryDirectory(prefix="work-", dir=part.parent) as folder:
-        ours(base, part, None, params, Path(folder), clock)
+        ours(base, part, None, one.params, Path(folder), timed)
     found = clock.result()
     return found["seconds"] / found["share_of_subwords"]

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAMLError
 
 from ner.errors import ParamsError
-from ner.params import Block, Name, Params, Positive, Seed, check_params, override, read_yaml
+from ner.params import Block, Name, Params, Positive, Seed, Share, check_params, override, read_yaml
 
 EXPERIMENTS = Path("experiments.yaml")
 BASELINE = "baseline"
@@ -33,13 +33,38 @@ class Baseline(Block):
     seed: Seed
 
 
+class TechniqueParams(Block):
+    """Of tasks/techniques.py: ways of training that params.yaml has no key for; None: not done."""
+
+    fresh_layers: Positive | None = None
+    lora_rank: Positive | None = None
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    averaged_from: Share | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> "TechniqueParams":
+        if self.ema_decay is not None and self.averaged_from is not None:
+            raise ValueError("ema_decay or averaged_from, not both: one model is kept")
+        return self
+
+
 class Idea(Block):
-    """A name, why it might help, the values that it changes, and the seeds that it is trained with (all by default)."""
+    """A name, why it might help, what it changes, and the seeds that it is trained with (all by default).
+
+    changes: values of params.yaml. technique: what params.yaml has no key for.
+    """
 
     name: IdeaName
     why: Name
-    changes: Changes = Field(alias="set", min_length=1)
+    changes: Changes = Field(alias="set", default={})
+    technique: TechniqueParams | None = None
     seeds: Seeds | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Idea":
+        if not self.changes and not (self.technique and self.technique.model_fields_set):
+            raise ValueError("values under set, or a technique")
+        return self
 
 
 class Experiments(Block):
@@ -66,6 +91,7 @@ class Experiment(NamedTuple):
     name: str
     seed: int
     params: Params
+    technique: TechniqueParams | None = None
 
 
 def read_experiments(path: Path = EXPERIMENTS) -> Experiments:
@@ -91,8 +117,14 @@ def planned(file: Experiments, tree: dict[str, Any], where: str = str(EXPERIMENT
     trees = {BASELINE: below}
     trees |= {idea.name: _laid_over(below, idea.changes, f"{where}, idea {idea.name}") for idea in file.ideas}
     seeds = {BASELINE: file.seeds, **{idea.name: idea.seeds or file.seeds for idea in file.ideas}}
+    technique = {idea.name: idea.technique for idea in file.ideas}
     return [
-        Experiment(name, seed, check_params(override(trees[name], {"train": {"seed": seed}}, where), where))
+        Experiment(
+            name,
+            seed,
+            check_params(override(trees[name], {"train": {"seed": seed}}, where), where),
+            technique.get(name),
+        )
         for seed in file.seeds
         for name in trees
         if seed in seeds[name]

@@ -51,6 +51,8 @@ def experiments_report(
         entry = _entry(idea.name, idea.why, idea.changes, tree, found, failed.get(idea.name))
         if found and baseline:
             entry |= compared(found, baseline, bootstrap)
+        if idea.technique:
+            entry["technique"] = idea.technique.model_dump(exclude_none=True)
         ideas.append(entry)
     for entry in ideas if costs else ():
         cost = costs.get(entry["name"])
@@ -145,7 +147,7 @@ def page(report: Mapping[str, Any]) -> str:
     rows = table_rows(report)
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     lines.insert(1, "|" + "---|" * len(HEADER))
-    changed = [f"- `{idea['name']}`: {_values(idea['set'])}" for idea in report["ideas"] if idea["set"]]
+    changed = [f"- `{idea['name']}`: {_changes(idea)}" for idea in report["ideas"] if idea["name"] != BASELINE]
     return "\n".join(
         ["# Experiments", "", *lines, "", f"![F1 and seconds]({FIGURES}/experiments.png)", "", _how(report), "",
          *(["What each changes:", "", *changed, ""] if changed else [])]
@@ -185,6 +187,11 @@ def _between(said: Mapping[str, Any]) -> str:
     return f"{said['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
 
 
+def _changes(idea: Mapping[str, Any]) -> str:
+    technique = {"technique": idea["technique"]} if idea.get("technique") else {}
+    return _values({**idea["set"], **technique})
+
+
 def _values(changes: Mapping[str, Mapping[str, Any]]) -> str:
     return ", ".join(f"{block}.{key} {number(value)}" for block, keys in changes.items() for key, value in keys.items())
 
@@ -215,10 +222,15 @@ def _how(report: Mapping[str, Any]) -> str:
 
 
 def to_apply(path: Path, name: str) -> dict[str, Any]:
-    """An idea in the form that sweep_report.applied takes. Raises NerError where it has not been run."""
+    """An idea in the form that sweep_report.applied takes. Raises NerError for one that was not run, or a technique."""
     if not path.exists():
         raise NerError(f"{path} is missing: run `make experiments`, which writes it.")
-    ideas = {idea["name"]: idea for idea in read_json(path)["ideas"] if idea["set"] and idea["seeds"]}
+    ideas = {i["name"]: i for i in read_json(path)["ideas"] if i["seeds"] and i["name"] != BASELINE}
+    if name in ideas and ideas[name].get("technique"):
+        raise NerError(
+            f"--apply {name}: params.yaml has no key for its technique ({', '.join(ideas[name]['technique'])}): it "
+            "has to become a parameter of stage train first."
+        )
     if name not in ideas:
         raise NerError(f"--apply {name}: {path} has no such idea with results; it has {', '.join(ideas) or 'none'}.")
     return {"proposed": ideas[name]["set"], "present": {"values": ideas[name]["present"]}}

@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers import TrainerCallback
 
 from ner.entities import count, entity_table, mark_correct, unit_numbers
 from ner.params import Params
-from tasks.experiments_file import BASELINE, Experiment
-from tasks.io import read_json, write_json
+from tasks import techniques
+from tasks.experiments_file import BASELINE, Experiment, TechniqueParams
+from tasks.io import read_json, sha256_file, write_json
 from tasks.predict import load_tagger, predict_split
 from tasks.predictions import Predictions
 from tasks.prepared import read_manifest, read_split
 from tasks.seeds import seed_folder
 from tasks.sweep_tracking import adopt, log_trial
+from tasks.techniques import Technique, chained
 from tasks.train import train
 from tasks.training_log import TrainingLog
 
@@ -44,19 +47,28 @@ class Place:
 class ChildLog(TrainingLog):
     """Curves and facts of a training whose MLflow run is a child of the experiments' run."""
 
-    def __init__(self, reports: Path, name: str, parent: str | None) -> None:
+    def __init__(self, reports: Path, name: str, parent: str | None, technique: TechniqueParams | None) -> None:
         super().__init__(reports)
-        self.name, self.parent = name, parent
+        self.name, self.parent, self.technique = name, parent, technique
+
+    def callback(self) -> TrainerCallback:
+        curves = super().callback()
+        return chained(Technique(self.technique), curves) if self.technique else curves
 
     def start(self, *arguments: Any) -> None:
         super().start(*arguments)
         if self.run and self.run.run_id:
-            adopt(self.run.run_id, self.parent, self.name, STAGE)
+            technique = {"ner.technique": self.technique.model_dump_json(exclude_none=True)} if self.technique else {}
+            adopt(self.run.run_id, self.parent, self.name, STAGE, technique)
 
 
 def training_folder(one: Experiment, place: Place) -> Path:
     """Named by data, encoder, code and every parameter of the training: equal trainings are done once."""
-    return seed_folder(one.params, place.prepared, place.bases[one.params.model.base], place.folder)
+    folder = seed_folder(one.params, place.prepared, place.bases[one.params.model.base], place.folder)
+    if one.technique is None:
+        return folder
+    known = one.technique.model_dump_json() + sha256_file(Path(techniques.__file__))
+    return folder.with_name(f"{folder.name}-{hashlib.sha256(known.encode()).hexdigest()[:8]}")
 
 
 def result_path(one: Experiment, place: Place) -> Path:
@@ -74,7 +86,9 @@ def run_experiment(one: Experiment, place: Place, head: str) -> dict[str, Any]:
     if not (model.exists() and report.exists()):
         print(f"{head}: training", flush=True)
         base = place.bases[one.params.model.base]
-        log = ChildLog(folder / "reports", title, place.parent)
+        log = ChildLog(folder / "reports", title, place.parent, one.technique)
+        if one.technique:
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # they have nothing of it
         try:
             train(one.params, place.prepared, base, model, folder / "checkpoints", log)
         except Exception:

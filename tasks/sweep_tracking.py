@@ -27,9 +27,17 @@ def open_parent(
     return run
 
 
-def adopt(run_id: str, parent: str | None, name: str, stage: str = "sweep-trial") -> None:
-    """Make a run the child of the parent, under that name, while its training goes on."""
-    _try(lambda store: _adopt(store, run_id, parent, name, stage))
+def adopt(
+    run_id: str, parent: str | None, name: str, stage: str = "sweep-trial", tags: Mapping[str, str] | None = None
+) -> None:
+    """Make a run the child of the parent, under that name and with those tags, while its training goes on."""
+
+    def act(store: Any) -> None:
+        _adopt(store, run_id, parent, name, stage)
+        for tag, value in (tags or {}).items():
+            store.set_tag(run_id, tag, value)
+
+    _try(act)
 
 
 def log_trial(

@@ -72,7 +72,7 @@ def labelled(tokenizer: Any, split: Split) -> list[dict[str, list[int]]]:
 
 
 def ours(
-    base: Path, prepared: Path, precision: str | None, params: Params, scratch: Path, clock: Clock
+    base: Path, prepared: Path, precision: str | None, params: Params, scratch: Path, clock: TrainerCallback
 ) -> dict[str, Any]:
     """An epoch of stage `train` as params.yaml says, or in another precision, in one process."""
     changes = {"epochs": 1.0, "processes": 1, **({"precision": precision} if precision else {})}
@@ -92,7 +92,7 @@ def whole_parameters(base: Path, labels: int) -> int:
 class TimedLog(TrainingLog):
     """Gives the training a clock instead of curves, tells MLflow nothing and writes nothing."""
 
-    def __init__(self, reports: Path, clock: Clock) -> None:
+    def __init__(self, reports: Path, clock: TrainerCallback) -> None:
         super().__init__(reports, live=False)
         self.clock = clock
 

@@ -153,6 +153,19 @@ def test_only_one_run_of_experiments_and_no_idea_that_is_not_there(done, tmp_pat
         run_here(folder, ["nothing"])
 
 
+def test_a_technique_is_an_idea_as_well_with_a_training_of_its_own(done, report, tmp_path, monkeypatch):
+    folder = shutil.copytree(done, tmp_path / "copy")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    more = [{"name": "steady", "why": "a mean", "technique": {"averaged_from": 0.2}, "seeds": [42]}]
+    (folder / "experiments.yaml").write_text(yaml.safe_dump({**FILE, "ideas": more}))
+    again = by_name(run_here(folder))
+    assert again["steady"]["seeds"][0]["documents"] != again[BASELINE]["seeds"][0]["documents"]
+    assert again[BASELINE]["seeds"] == by_name(report)[BASELINE]["seeds"]
+    assert "- `steady`: technique.averaged_from 0.2" in (folder / "reports/experiments.md").read_text()
+    with pytest.raises(NerError, match="--apply steady: params.yaml has no key for its technique .averaged_from"):
+        to_apply(folder / "reports/experiments.json", "steady")
+
+
 def test_the_values_of_an_idea_are_taken_into_params_yaml(done):
     path = done / "params.yaml"
     before = path.read_text()
@@ -172,6 +185,12 @@ def test_the_values_of_an_idea_are_taken_into_params_yaml(done):
         ({"ideas": [IDEAS[0], IDEAS[0]]}, "another name for every idea; slow stands there more than once"),
         ({"ideas": [{**IDEAS[0], "seeds": [7]}]}, "some of those of the baseline; slow has others"),
         ({"ideas": [{"name": "slow", "set": {"train": {}}}]}, "the key ideas.0.why is missing"),
+        ({"ideas": [{"name": "none", "why": "x"}]}, "ideas.0: need values under set, or a technique"),
+        ({"ideas": [{"name": "x", "why": "x", "technique": {"emma": 1}}]}, "ideas.0.technique.emma is unknown"),
+        (
+            {"ideas": [{"name": "x", "why": "x", "technique": {"ema_decay": 0.9, "averaged_from": 0.5}}]},
+            "ideas.0.technique: need ema_decay or averaged_from, not both",
+        ),
         ({"baseline": {**WHOLE, "documents": 3}}, "the key baseline.documents is unknown"),
     ],
 )
@@ -221,7 +240,8 @@ def test_costs_are_measured_by_turns_and_shown_instead_of_the_seconds_of_trainin
     plan = planned(file, tree)
     bases, prepared = {plan[0].params.model.base: done}, done / "data/prepared"
 
-    def timed(params, base, part):
+    def timed(one, base, part):
+        params = one.params
         if params.train.precision == "fp16":
             raise ParamsError("there is no GPU here")
         return 2.0 if params.train.learning_rate == TRAIN["learning_rate"] else 5.0
@@ -238,4 +258,4 @@ def test_the_cost_of_an_epoch_is_that_of_real_steps(done, monkeypatch, tmp_path)
     monkeypatch.setattr(experiments_cost, "WARM_UP", 0)
     plan = planned(read_experiments(done / "experiments.yaml"), read_blocks((done / "params.yaml").read_text()))
     shutil.copytree(done / "data/prepared", tmp_path / "part")
-    assert experiments_cost.epoch_seconds(plan[0].params, done / "models/base", tmp_path / "part") > 0
+    assert experiments_cost.epoch_seconds(plan[0], done / "models/base", tmp_path / "part") > 0
