@@ -23,8 +23,8 @@ from typing import Any, BinaryIO
 
 from ner.errors import NerError
 from tasks import postgres, sqlite_file
-from tasks.archive import MANIFEST, read_manifest, verify
 from tasks.artifact_store import ArtifactStore
+from tasks.backup_archive import MANIFEST, read_manifest, verify
 from tasks.cli import run_stage
 from tasks.io import replacing_file
 from tasks.locations import elsewhere

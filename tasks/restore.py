@@ -16,8 +16,8 @@ from typing import Any
 
 from ner.errors import NerError
 from tasks import postgres, sqlite_file
-from tasks.archive import opened, read_manifest, verify
 from tasks.artifact_store import ArtifactStore
+from tasks.backup_archive import opened, read_manifest, verify
 from tasks.locations import relocate
 from tasks.team import ACCOUNTS, STATE, Stores, synchronous
 
