@@ -156,14 +156,15 @@ def test_only_one_run_of_experiments_and_no_idea_that_is_not_there(done, tmp_pat
 def test_a_technique_is_an_idea_as_well_with_a_training_of_its_own(done, report, tmp_path, monkeypatch):
     folder = shutil.copytree(done, tmp_path / "copy")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
-    more = [{"name": "steady", "why": "a mean", "technique": {"averaged_from": 0.2}, "seeds": [42]}]
+    more = [{"name": "narrow", "why": "less to learn", "technique": {"lora_rank": 2}, "seeds": [42]}]
     (folder / "experiments.yaml").write_text(yaml.safe_dump({**FILE, "ideas": more}))
     again = by_name(run_here(folder))
-    assert again["steady"]["seeds"][0]["documents"] != again[BASELINE]["seeds"][0]["documents"]
-    assert again[BASELINE]["seeds"] == by_name(report)[BASELINE]["seeds"]
-    assert "- `steady`: technique.averaged_from 0.2" in (folder / "reports/experiments.md").read_text()
-    with pytest.raises(NerError, match="--apply steady: params.yaml has no key for its technique .averaged_from"):
-        to_apply(folder / "reports/experiments.json", "steady")
+    assert again["narrow"]["difference"] and again[BASELINE]["seeds"] == by_name(report)[BASELINE]["seeds"]
+    curves = {path.read_text() for path in (folder / ".ner/experiments").glob("*/reports/loss.csv")}
+    assert len(curves) == 5  # the four of before and its own, which is not that of the baseline
+    assert "- `narrow`: technique.lora_rank 2" in (folder / "reports/experiments.md").read_text()
+    with pytest.raises(NerError, match="--apply narrow: params.yaml has no key for its technique .lora_rank"):
+        to_apply(folder / "reports/experiments.json", "narrow")
 
 
 def test_the_values_of_an_idea_are_taken_into_params_yaml(done):
