@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ner.params import Params, read_yaml
+from tasks.experiments_report import page
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -152,6 +153,12 @@ def test_the_tables_of_a_benchmark_in_the_readme_are_those_of_its_committed_repo
     tables = re.findall(r"(?:^\|.*\n)+", written, re.MULTILINE)
     assert re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE) == tables
     assert report.with_suffix(".md").read_text(encoding="utf-8") == written
+
+
+def test_the_table_of_experiments_is_that_of_their_report():
+    folder = ROOT / "reports" / "experiments"
+    report = json.loads((folder / "experiments.json").read_text(encoding="utf-8"))
+    assert (folder / "experiments.md").read_text(encoding="utf-8") == page(report)
 
 
 def test_the_committed_benchmarks_are_those_of_their_lock_file():
