@@ -56,7 +56,7 @@ def draw(report: dict[str, Any]) -> Figure:
 def _differences(axes: Axes, told: list[dict[str, Any]]) -> None:
     """A point with its interval; one that is far off is an arrow, so that the others can be told apart."""
     near = [one for one in told if abs(one["difference"]) <= FAR] or told
-    edge = 1.1 * max((abs(end) for one in near for end in one["interval"]), default=FAR)
+    edge = 1.1 * max([0.001, *(abs(end) for one in near for end in one["interval"])])
     axes.set_xlim(-edge, edge)
     for place, one in enumerate(told):
         colour = COLOURS[one["outcome"]]

@@ -25,7 +25,7 @@ from tasks.store import home
 
 PIECES = 16  # files that a full folder has: so much is lost when the oldest goes
 LOOK_EACH = 1 << 18  # bytes written between two looks at the size of the folder
-TIME = '{"time":"'  # how a line begins; the time after it is always of one length
+TIME = '{"time":"'  # how a line begins
 BATCH_SHARE = 4  # a batch may fill a quarter of the folder; of a larger one each n-th row is kept
 
 
@@ -56,7 +56,7 @@ class Store:
 
     def lines(self, model: str, observed: Iterable[Mapping[str, Any]], texts: Sequence[str]) -> Iterator[str]:
         """Rows as they are written, with the time of now. texts: those that were read, kept only where asked."""
-        about = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "model": model, "source": self.source}
+        about = {"time": datetime.now(UTC).isoformat(timespec="microseconds"), "model": model, "source": self.source}
         for row, text in zip(observed, texts, strict=True):
             told = {**about, "chars": len(text), **row} | ({"text": text} if self.with_text else {})
             yield json.dumps(told, separators=(",", ":")) + "\n"
@@ -72,11 +72,11 @@ class Store:
 
         They get the time of now, or a window that ended while the batch ran would hide them from the next.
         """
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
         step = -(-sum(map(len, lines)) // max(1, self.limit // BATCH_SHARE)) or 1
         with suppress(OSError):
             with replacing_file(self.folder / f"batch-{run}.jsonl") as temporary:
-                stamped = (f"{TIME}{now}{line[len(TIME) + len(now) :]}" for line in lines[::step])
+                stamped = (TIME + now + line[line.index('"', len(TIME)) :] for line in lines[::step])
                 temporary.write_text("".join(stamped), encoding="utf-8")
             self._bound()
 

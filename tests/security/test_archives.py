@@ -16,7 +16,7 @@ from tasks.hub import Repository
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("ner", "tasks", "flows", "mlflow")
-OF_BACKUP = ("archive.py", "backup.py", "restore.py")
+OF_BACKUP = ("backup_archive.py", "backup.py", "restore.py")
 
 
 def made(path: Path, **options: object) -> zipfile.ZipInfo:

@@ -51,6 +51,13 @@ def test_the_folder_stays_under_its_limit_and_the_newest_stay(tmp_path):
     assert rows[-1]["number"] == 1999 and 200 < len(rows) < 600
 
 
+def test_rows_of_two_processes_in_one_millisecond_keep_their_order(tmp_path):
+    stores = [Store(tmp_path, 1 << 20, source) for source in ("serve", "batch")]
+    for number in range(200):
+        stores[number % 2].add("ner/1", [ROW | {"number": number}], ["Marta"])
+    assert [row["number"] for row in read_rows(tmp_path, "ner/1")] == list(range(200))
+
+
 def test_a_file_that_another_process_removed_is_begun_anew(tmp_path):
     store = Store(tmp_path, 1 << 20, "serve")
     store.add("ner/1", [ROW], ["a"])
