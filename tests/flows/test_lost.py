@@ -1,6 +1,7 @@
 """A run whose workers die again and again is not taken up for ever; one that died once is."""
 
 import pytest
+from prefect.server.events.schemas.automations import EventTrigger
 
 from flows.lost import NAME, SILENT_S, automation, check_count
 from ner.errors import NerError
@@ -17,5 +18,10 @@ def test_only_runs_of_our_deployments_wait_for_another_worker_and_only_after_thr
     made = automation()
     assert made.name == NAME and made.trigger.within.total_seconds() == SILENT_S
     assert made.trigger.match_related["prefect.resource.id"] == ["prefect.tag.ner"]
-    assert {"prefect.flow-run.heartbeat", "prefect.flow-run.Completed"} <= made.trigger.expect
     assert made.actions[0].name == "AwaitingRetry"
+
+
+@pytest.mark.parametrize("event", ["heartbeat", "Completed", "Failed", "Cancelling", "Drift", "NewChampion"])
+def test_a_heartbeat_and_any_end_whatever_its_name_are_signs_of_life(event):
+    trigger = EventTrigger.model_validate(automation().trigger.model_dump())  # as the server reads it
+    assert trigger.expects(f"prefect.flow-run.{event}") and not trigger.expects(f"prefect.task-run.{event}")
