@@ -78,15 +78,14 @@ def epoch_seconds(one: Experiment, base: Path, part: Path) -> float:
     """Seconds of an epoch over the training split of `part`, from its steps after the first two."""
     from transformers import logging
 
-    from tasks.techniques import Technique, chained
+    from tasks.techniques import laid_over
     from tasks.training_clock import Clock
     from tasks.training_contenders import ours
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     clock = Clock(WARM_UP)
-    timed = chained(Technique(one.technique), clock) if one.technique else clock
     with TemporaryDirectory(prefix="work-", dir=part.parent) as folder:
-        ours(base, part, None, one.params, Path(folder), timed)
+        ours(base, part, None, one.params, Path(folder), laid_over(one.technique, clock))
     found = clock.result()
     return found["seconds"] / found["share_of_subwords"]

@@ -25,7 +25,7 @@ from tasks.predictions import Predictions
 from tasks.prepared import read_manifest, read_split
 from tasks.seeds import seed_folder
 from tasks.sweep_tracking import adopt, log_trial
-from tasks.techniques import Technique, chained
+from tasks.techniques import laid_over
 from tasks.train import train
 from tasks.training_log import TrainingLog
 
@@ -52,8 +52,7 @@ class ChildLog(TrainingLog):
         self.name, self.parent, self.technique = name, parent, technique
 
     def callback(self) -> TrainerCallback:
-        curves = super().callback()
-        return chained(Technique(self.technique), curves) if self.technique else curves
+        return laid_over(self.technique, super().callback())
 
     def start(self, *arguments: Any) -> None:
         super().start(*arguments)

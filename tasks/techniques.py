@@ -1,6 +1,6 @@
 """Ways of training that stage `train` does not know, for experiments: a callback that lays one over a training.
 
-log.callback = lambda: chained(Technique(one.technique), curves)        # the Trainer then trains that way
+callback = laid_over(one.technique, curves)        # the Trainer that gets it trains that way
 """
 
 from typing import Any
@@ -101,6 +101,11 @@ def is_encoders(name: str, core: str) -> bool:
 
 def linear_layers(model: Any, core: str) -> list[str]:
     return [name for name, part in model.named_modules() if isinstance(part, nn.Linear) and name.startswith(core)]
+
+
+def laid_over(params: TechniqueParams | None, callback: TrainerCallback) -> TrainerCallback:
+    """The callback, after that of the technique where there is one."""
+    return chained(Technique(params), callback) if params else callback
 
 
 def chained(*callbacks: TrainerCallback) -> TrainerCallback:

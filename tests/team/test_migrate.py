@@ -141,7 +141,7 @@ def test_a_database_that_somebody_uses_or_that_is_not_there_is_told(new_database
     address = new_database()
     with postgres.connection(address) as other:
         postgres.execute_on(other)("SELECT 1")
-        with pytest.raises(NerError, match="is in use"):
+        with pytest.raises(NerError, match=r"is in use \(connections: 1\): stop the mlflow servers"):
             postgres.require_alone(address, "mlflow")
     with pytest.raises(NerError, match=r"PostgreSQL at postgresql://127.0.0.1:\d+/nowhere cannot be used") as told:
         postgres.counts(address.rpartition("/")[0] + "/nowhere")
