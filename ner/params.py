@@ -116,6 +116,7 @@ class GateParams(Block):
     min_f1_each_type: Share
     min_f1_per_type: dict[str, Share]
     max_f1_loss_to_champion: Share
+    champion_predicts: bool
     max_shared_sentences: Share
     max_words_without_prediction: Annotated[int, Field(ge=0)]
 

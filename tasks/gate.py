@@ -5,6 +5,10 @@ Run     python -m tasks.gate
 Reads   reports/metrics.json, reports/predictions/validation.parquet, params.yaml [gate, registry.model], and from the
         MLflow registry what the champion predicted (tasks.champion)
 Writes  reports/gate.json, always; then ends with status 4 and one sentence where a rule failed
+
+Where the champion has not predicted this data (new labelled data, another corpus), it does so first: then the gate
+takes as long as stage `predict`, and reads data/prepared and params.yaml [encoding, prediction] too. With
+gate.champion_predicts: false the rule fails instead.
 """
 
 import argparse
@@ -16,20 +20,28 @@ from typing import Any
 from ner.errors import GateFailed
 from ner.gate import failure, headline, judge
 from ner.params import Params
-from tasks.champion import against_champion
+from tasks.champion import against_champion, shown
 from tasks.cli import run_stage
 from tasks.io import read_json, read_params, write_json
 from tasks.tables import plain_table
 from tasks.tracking import try_log_gate
 
-REPORTS = Path("reports")
+PREPARED, REPORTS = Path("data/prepared"), Path("reports")
 WIDTH = 100  # of what --explain prints, in columns
 
 
-def gate(params: Params, reports: Path) -> dict[str, Any]:
+def gate(params: Params, reports: Path, prepared: Path) -> dict[str, Any]:
     """Write gate.json and return it."""
+
+    def predict(version: Any) -> None:
+        from tasks.predict_version import predict_version  # only here: it loads the network
+
+        print(f"{shown(version)} has not predicted this data: it does so now", flush=True)
+        predict_version(version, params, prepared)
+
     metrics = read_json(reports / "metrics.json")
-    verdict = judge(metrics, params.gate, against_champion(params.registry.model, metrics, reports))
+    asked = predict if params.gate.champion_predicts else None
+    verdict = judge(metrics, params.gate, against_champion(params.registry.model, metrics, reports, asked))
     write_json(reports / "gate.json", verdict)
     return verdict
 
@@ -62,7 +74,7 @@ def main() -> None:
         verdict = read_json(REPORTS / "gate.json")
         print(explanation(verdict), flush=True)
         raise SystemExit(0 if verdict["passed"] else GateFailed.exit_status)
-    verdict = gate(read_params(), REPORTS)
+    verdict = gate(read_params(), REPORTS, PREPARED)
     print(verdict_table(verdict), flush=True)
     try_log_gate(read_json(REPORTS / "training.json")["mlflow_run_id"], verdict, [REPORTS / "gate.json"])
     if not verdict["passed"]:

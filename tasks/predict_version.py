@@ -29,7 +29,6 @@ def predict_version(version: Any, params: Params, prepared: Path) -> None:
     Raises ModelError where its files are not those that were registered, or it knows other tags than the data has, and
     RegistryError.
     """
-
     from ner.prediction import Tagger
     from tasks.predict import predict_split
 
@@ -58,8 +57,8 @@ class InOrder:
         if sorted(tagger.labels) != sorted(labels):
             raise ModelError(
                 f"{name} was trained on the tags {', '.join(sorted(tagger.labels))}, the data has "
-                f"{', '.join(sorted(labels))}, so that their scores cannot be compared: take another version, or go "
-                "back to its data."
+                f"{', '.join(sorted(labels))}, so that their scores cannot be compared: take another version, "
+                "go back to its data or, where the new tags are meant, take its alias champion away."
             )
         self.tagger, self.labels = tagger, list(labels)
         self.columns = [tagger.labels.index(label) for label in labels]

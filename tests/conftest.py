@@ -56,18 +56,31 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, prepared: Path) -> Path:
-    """A folder as `package` writes it: a tagger with random weights, windows of 32 subwords."""
-    from ner.prediction import load_tokenizer
-    from tasks.io import read_params
-    from tasks.prepared import read_manifest
-    from tasks.train import new_model
+def untrained(tiny_encoder: Path) -> Callable[..., Path]:
+    """untrained(folder, labels, max_length=32) writes a tagger with random weights, the same ones each time."""
 
-    folder = tmp_path_factory.mktemp("tiny-model") / "release"
-    encoding = read_params(ROOT / "params.yaml").encoding.model_copy(update={"max_length": 32})
-    new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(folder)
-    load_tokenizer(tiny_encoder).save_pretrained(folder)
-    return folder
+    def write(folder: Path, labels: list[str], **encoding: Any) -> Path:
+        import torch
+
+        from ner.prediction import load_tokenizer
+        from tasks.io import read_params
+        from tasks.train import new_model
+
+        block = read_params(ROOT / "params.yaml").encoding.model_copy(update={"max_length": 32, **encoding})
+        torch.manual_seed(0)
+        new_model(tiny_encoder, labels, block).save_pretrained(folder)
+        load_tokenizer(tiny_encoder).save_pretrained(folder)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, untrained: Callable[..., Path], prepared: Path) -> Path:
+    """A folder as `package` writes it: an untrained tagger of the tags of our small corpus."""
+    from tasks.prepared import read_manifest
+
+    return untrained(tmp_path_factory.mktemp("tiny-model") / "release", read_manifest(prepared)["labels"])
 
 
 @pytest.fixture

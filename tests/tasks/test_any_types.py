@@ -13,7 +13,7 @@ ODD = ["人物", "Straße/Ort", "O-like", "B-x", "I", "a b", "_", "<i>|x", "weig
 CASES = {"one": ["PER"], "odd": ODD, "many": [f"type-{number:03}" for number in range(150)]}
 THRESHOLDS = GateParams(
     min_f1=0.5, min_f1_on="point", min_f1_each_type=0.5, min_f1_per_type={}, max_f1_loss_to_champion=0.01,
-    max_shared_sentences=0.1, max_words_without_prediction=0,
+    champion_predicts=True, max_shared_sentences=0.1, max_words_without_prediction=0,
 )  # fmt: skip
 
 
@@ -74,14 +74,10 @@ def test_the_answer_has_the_types_by_their_names(types):
 
 
 @pytest.mark.parametrize("types", CASES.values(), ids=CASES)
-def test_a_model_of_these_types_is_written_and_loaded(types, tiny_encoder, tmp_path):
-    from ner.prediction import Tagger, load_tokenizer
-    from tasks.io import read_params
-    from tasks.train import new_model
+def test_a_model_of_these_types_is_written_and_loaded(types, untrained, tmp_path):
+    from ner.prediction import Tagger
 
-    new_model(tiny_encoder, label_names(types), read_params().encoding).save_pretrained(tmp_path)
-    load_tokenizer(tiny_encoder).save_pretrained(tmp_path)
-    tagger = Tagger.load(tmp_path)
+    tagger = Tagger.load(untrained(tmp_path, label_names(types), max_length=128))
     assert tagger.labels == label_names(types)
     (found,) = annotate(tagger, ["Marta Okafor joined Helvion Steel in Rotterdam."])
     assert {entity["type"] for entity in found} <= set(types)

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from ner.errors import NerError
-from ner.prediction import Tagger, load_tokenizer
+from ner.prediction import Tagger
 from tasks.bench import agreement, bench, draw, f1, main, markdown
 from tasks.contenders import CORE, NAMES, PIPELINE, PIPELINE_32, exported, gold, parameters, pipeline, places
 from tasks.io import read_json, read_params
 from tasks.prepared import read_manifest
-from tasks.train import new_model
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = read_params(ROOT / "params.yaml")
@@ -20,13 +19,10 @@ TOKENS, TAGS = ["Marta", "Okafor", "left", "U.S.", "."], ["B-PER", "I-PER", "O",
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory, tiny_encoder, prepared) -> Path:
+def root(tmp_path_factory, untrained, prepared) -> Path:
     folder = tmp_path_factory.mktemp("bench")
     shutil.copytree(prepared, folder / "data" / "prepared")
-    encoding = PARAMS.encoding.model_copy(update={"max_length": 64})
-    release = folder / "models" / "release"
-    new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(release)
-    load_tokenizer(tiny_encoder).save_pretrained(release)
+    untrained(folder / "models" / "release", read_manifest(prepared)["labels"], max_length=64)
     return folder
 
 

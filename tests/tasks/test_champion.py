@@ -13,7 +13,7 @@ import pytest
 from ner.bootstrap import difference, draws
 from ner.errors import ModelError
 from ner.gate import judge
-from ner.prediction import Tagger, load_tokenizer
+from ner.prediction import Tagger
 from tasks.champion import against_champion, compare, find_champion, stored_predictions
 from tasks.gate import gate
 from tasks.io import read_params, write_json
@@ -22,7 +22,6 @@ from tasks.predict_version import predict_version
 from tasks.predictions import Predictions, read_predictions, write_predictions
 from tasks.prepared import read_manifest, read_split
 from tasks.store import client, experiment_id, predictions_folder, upload
-from tasks.train import new_model
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = read_params(ROOT / "params.yaml")
@@ -157,10 +156,9 @@ def test_a_gain_and_the_same_model_pass_where_no_loss_is_allowed(home, tmp_path)
 
 def test_the_report_of_the_gate_is_the_same_to_the_byte_each_time(home, tmp_path):
     crown(tmp_path, predictions([3]))
-    params = PARAMS
-    first = gate(params, home / "reports")
+    first = gate(PARAMS, home / "reports", home / "data")
     written = (home / "reports" / "gate.json").read_bytes()
-    gate(params, home / "reports")
+    gate(PARAMS, home / "reports", home / "data")
     assert (home / "reports" / "gate.json").read_bytes() == written
     assert json.loads(written) == first and "no_worse_than_champion" in [rule["rule"] for rule in first["rules"]]
 
@@ -181,7 +179,9 @@ def test_what_cannot_be_compared_fails_and_says_what_to_do(home, tmp_path, store
     passed, value, reason = verdict(told(home))
     assert (passed, value) == (False, None)
     assert "ner version 1" in reason
-    assert reason.endswith("run `python -m tasks.compare reports --predict`, then `dvc repro gate`")
+    assert reason.endswith(
+        "run `dvc repro --force --single-item gate` with gate.champion_predicts: true in params.yaml"
+    )
     assert str(tmp_path) not in reason
 
 
@@ -214,14 +214,9 @@ def test_a_server_that_is_down_fails_within_seconds(home, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_encoder, prepared) -> Path:
+def model(tmp_path_factory, untrained, prepared) -> Path:
     """An untrained model whose labels are those of our small corpus, in another order."""
-    folder = tmp_path_factory.mktemp("model") / "ner"
-    labels = read_manifest(prepared)["labels"]
-    encoding = PARAMS.encoding.model_copy(update={"max_length": 32})
-    new_model(tiny_encoder, labels[::-1], encoding).save_pretrained(folder)
-    load_tokenizer(tiny_encoder).save_pretrained(folder)
-    return folder
+    return untrained(tmp_path_factory.mktemp("model") / "ner", read_manifest(prepared)["labels"][::-1])
 
 
 def register(model: Path, context: str):
@@ -236,14 +231,62 @@ def register(model: Path, context: str):
     return version
 
 
-def test_the_champion_predicts_the_present_data_as_it_was_trained_and_can_then_be_compared(home, prepared, model):
-    version = register(model, context="sentence")
-    manifest = read_manifest(prepared)
-    tagger = Tagger.load(model)
+@pytest.fixture
+def new_data(home, model, prepared) -> dict:
+    """Predictions of our small corpus by the model of this checkout; returns the scores that belong to them."""
+    manifest, tagger = read_manifest(prepared), Tagger.load(model)
     for split in ("validation", "test"):
         ours = predict_split(tagger, read_split(prepared, split), PARAMS, split, manifest["fingerprint"])
         write_predictions(home / "reports" / "predictions" / f"{split}.parquet", ours)
     metrics = {**METRICS, "fingerprint": manifest["fingerprint"]}
+    write_json(home / "reports" / "metrics.json", metrics)
+    return metrics
+
+
+def judged(home, prepared, champion_predicts=True):
+    """What the gate, run as the stage does, says of the champion."""
+    params = PARAMS.model_copy(update={"gate": PARAMS.gate.model_copy(update={"champion_predicts": champion_predicts})})
+    rules = gate(params, home / "reports", prepared)["rules"]
+    return next(rule for rule in rules if rule["rule"] == "no_worse_than_champion")
+
+
+def test_the_gate_lets_a_champion_predict_data_that_it_has_not_seen_and_only_then(
+    home, prepared, model, new_data, monkeypatch, capsys
+):
+    version = register(model, context="document")
+    assert "champion_predicts: true" in judged(home, prepared, champion_predicts=False)["reason"]
+    rule = judged(home, prepared)
+    assert (rule["passed"], rule["value"]) == (True, 0.0) and "ner version 1" in rule["reason"]
+    assert "ner version 1 has not predicted this data: it does so now" in capsys.readouterr().out
+    assert stored_predictions(version, new_data["fingerprint"], "test", "").fingerprint == new_data["fingerprint"]
+    monkeypatch.setattr("tasks.predict_version.predict_version", None)
+    assert judged(home, prepared) == rule
+
+
+def test_the_gate_has_predictions_that_cannot_be_used_made_again(home, prepared, model, new_data, tmp_path):
+    version = register(model, context="document")
+    (tmp_path / "validation.parquet").write_text("rubbish")
+    upload(client(), version.run_id, [tmp_path / "validation.parquet"], predictions_folder(new_data["fingerprint"]))
+    assert judged(home, prepared)["passed"]
+
+
+def test_a_champion_that_cannot_predict_the_data_fails_the_rule_in_one_sentence(
+    home, prepared, model, new_data, tmp_path
+):
+    manifest = json.loads((prepared / "manifest.json").read_text())
+    copy = shutil.copytree(prepared, tmp_path / "prepared")
+    write_json(copy / "manifest.json", {**manifest, "labels": [*manifest["labels"], "B-DATE", "I-DATE"]})
+    register(model, context="document")
+    rule = judged(home, copy)
+    assert not rule["passed"] and rule["reason"].endswith("where the new tags are meant, take its alias champion away")
+    assert "\n" not in rule["reason"]
+
+
+def test_the_champion_predicts_the_present_data_as_it_was_trained_and_can_then_be_compared(
+    home, prepared, model, new_data
+):
+    version = register(model, context="sentence")
+    manifest, metrics = read_manifest(prepared), new_data
     assert not verdict(told(home, metrics))[0]
 
     predict_version(version, PARAMS, prepared)

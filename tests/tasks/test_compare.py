@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ner.errors import NerError, RegistryError
-from ner.prediction import Tagger, load_tokenizer
+from ner.prediction import Tagger
 from tasks import compare
 from tasks.io import read_params
 from tasks.predict import predict_split
@@ -20,7 +20,6 @@ from tasks.predictions import Predictions, write_predictions
 from tasks.prepared import read_manifest, read_split
 from tasks.registry import add_version, content_digest
 from tasks.store import client, experiment_id, predictions_folder, upload
-from tasks.train import new_model
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = read_params(ROOT / "params.yaml")
@@ -258,12 +257,10 @@ def test_the_page_loads_nothing_and_is_the_same_each_time(home, monkeypatch):
     assert {path.name: path.read_bytes() for path in Path("reports/comparison").iterdir()} == before
 
 
-def test_whoever_lacks_predictions_makes_them_when_asked_to(home, monkeypatch, tiny_encoder, prepared, capsys):
+def test_whoever_lacks_predictions_makes_them_when_asked_to(home, monkeypatch, untrained, prepared, capsys):
     labels, fingerprint = read_manifest(prepared)["labels"], read_manifest(prepared)["fingerprint"]
     shutil.copytree(prepared, "data/prepared")
-    encoding = PARAMS.encoding.model_copy(update={"max_length": 32})
-    new_model(tiny_encoder, labels, encoding).save_pretrained("release")
-    load_tokenizer(tiny_encoder).save_pretrained("release")
+    untrained(Path("release"), labels)
     mlflow = client()
     runs = [mlflow.create_run(experiment_id(mlflow, "ner")).info.run_id for _ in range(2)]
     for run_id, alias in zip(runs, ("champion", "challenger"), strict=True):

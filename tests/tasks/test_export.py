@@ -11,7 +11,7 @@ import yaml
 
 from ner.errors import GateFailed, ModelError, NerError
 from ner.onnx_model import FILE, FORMAT, OnnxModel, open_session
-from ner.prediction import Tagger, load_tokenizer
+from ner.prediction import Tagger
 from tasks import store
 from tasks.checks import check_version
 from tasks.evaluate import evaluate
@@ -24,7 +24,6 @@ from tasks.prepared import read_manifest, read_split
 from tasks.register_export import main, register_export
 from tasks.registry import add_version, content_digest
 from tasks.store import client, experiment_id
-from tasks.train import new_model
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = read_params(ROOT / "params.yaml")
@@ -38,14 +37,12 @@ def params(formats=FORMATS, **gate):
 
 
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory, tiny_encoder, prepared) -> Path:
+def evaluated(tmp_path_factory, untrained, prepared) -> Path:
     """A checkout after `package`, with an empty MLflow database."""
     root = tmp_path_factory.mktemp("evaluated")
     shutil.copytree(prepared, root / "data" / "prepared")
     release = root / "models" / "release"
-    encoding = PARAMS.encoding.model_copy(update={"max_length": 32})
-    new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(release)
-    load_tokenizer(tiny_encoder).save_pretrained(release)
+    untrained(release, read_manifest(prepared)["labels"])
     (release / "README.md").write_text("the card")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NER_HOME", str(root))

@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 
 from ner.errors import ModelError, NerError
-from ner.params import EncodingParams
-from ner.prediction import Tagger, load_tokenizer
+from ner.prediction import Tagger
 from ner.probability import TEMPERATURE
 from tasks.io import read_params
 from tasks.predict import predict, predict_split
 from tasks.predictions import read_predictions, write_predictions
 from tasks.prepared import read_manifest, read_split, to_tags
-from tasks.train import new_model
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = read_params(ROOT / "params.yaml")
@@ -23,13 +21,9 @@ PARAMS = DEFAULTS.model_copy(update={"prediction": DEFAULTS.prediction.model_cop
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_encoder, prepared):
+def model(tmp_path_factory, untrained, prepared):
     """An untrained model with the tags of our small corpus and windows that hold few sentences."""
-    folder = tmp_path_factory.mktemp("model")
-    encoding = EncodingParams(context="document", max_length=32, case="as_encoder")
-    new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(folder)
-    load_tokenizer(tiny_encoder).save_pretrained(folder)
-    return folder
+    return untrained(tmp_path_factory.mktemp("model"), read_manifest(prepared)["labels"], case="as_encoder")
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +87,8 @@ def test_what_is_written_is_read_again(folder, tmp_path):
     assert again.gold == stored.gold and (again.logits_alone == stored.logits_alone).all()
 
 
-def test_a_model_of_other_tags_is_refused(prepared, tiny_encoder, tmp_path):
-    encoding = EncodingParams(context="document", max_length=64, case="as_encoder")
-    new_model(tiny_encoder, ["O", "B-GENE", "I-GENE"], encoding).save_pretrained(tmp_path / "model")
-    load_tokenizer(tiny_encoder).save_pretrained(tmp_path / "model")
+def test_a_model_of_other_tags_is_refused(prepared, untrained, tmp_path):
+    untrained(tmp_path / "model", ["O", "B-GENE", "I-GENE"])
     with pytest.raises(ModelError, match="B-GENE"):
         predict(PARAMS, prepared, tmp_path / "model", tmp_path / "predictions")
     assert not (tmp_path / "predictions").exists()

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ner.errors import NerError, RegistryError
-from ner.prediction import Tagger, load_tokenizer
+from ner.prediction import Tagger
 from ner.promotion import BEGIN, PROMOTION, REMOVAL, RESTORE, ROLLBACK, Entry
 from tasks.champion import predictions_folder
 from tasks.checks import check_version, version_digest
@@ -21,7 +21,6 @@ from tasks.prepared import read_manifest, read_split
 from tasks.promotion import record, rollback
 from tasks.registry import add_version, content_digest
 from tasks.store import client, experiment_id, upload
-from tasks.train import new_model
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = read_params(ROOT / "params.yaml")
@@ -29,12 +28,8 @@ PASSED = "passed, 9 of 9 rules: validation F1 0.9432"
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_encoder, prepared) -> Path:
-    folder = tmp_path_factory.mktemp("model") / "release"
-    encoding = PARAMS.encoding.model_copy(update={"max_length": 32})
-    new_model(tiny_encoder, read_manifest(prepared)["labels"], encoding).save_pretrained(folder)
-    load_tokenizer(tiny_encoder).save_pretrained(folder)
-    return folder
+def model(tmp_path_factory, untrained, prepared) -> Path:
+    return untrained(tmp_path_factory.mktemp("model") / "release", read_manifest(prepared)["labels"])
 
 
 @pytest.fixture(scope="module")
