@@ -119,7 +119,7 @@ restore: $(ENV)  ## a backup back into empty stores, compared afterwards: make r
 test: $(ENV)  ## every test but those of operations, in two processes
 	@python -m pytest -n 2 --dist loadfile -m "not operations"
 
-test-operations: $(ENV)  ## real databases, stores and servers, processes killed, disks full: the tests of daily operation
+test-operations: $(ENV)  ## real databases, stores and servers, whole commands, processes killed, disks full
 	@python -m pytest -n 2 --dist loadfile -m operations
 
 test-fast: $(ENV)  ## the tests that take under 30 s each

@@ -17,6 +17,7 @@ def test_a_wrong_parameter_ends_at_once_with_one_sentence(toy: Path, outside: di
     assert done.stderr.strip() == "train: the run's parameters: unknown key 'train.epoch' (did you mean 'epochs'?)."
 
 
+@pytest.mark.operations
 @pytest.mark.slow
 def test_the_command_ends_with_the_table_and_the_status_of_the_gate(toy: Path, outside: dict[str, str]):
     passed = subprocess.run(COMMAND, cwd=toy, env=outside, capture_output=True, text=True)
@@ -31,6 +32,7 @@ def test_the_command_ends_with_the_table_and_the_status_of_the_gate(toy: Path, o
     assert "gate: validation F1 is 0.94, the threshold 0.97." in failed.stderr.splitlines()
 
 
+@pytest.mark.operations
 @pytest.mark.slow
 def test_a_stopped_command_leaves_no_process(toy: Path, outside: dict[str, str]):
     command = subprocess.Popen([*COMMAND, "--set", "train.epochs=400"], cwd=toy, env=outside, stderr=subprocess.DEVNULL)

@@ -46,6 +46,7 @@ def home(server, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.operations
 def test_the_flow_says_who_is_better_and_shows_the_sentences_in_prefect(home):
     from flows.compare import ner_compare
 

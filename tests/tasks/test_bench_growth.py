@@ -68,6 +68,7 @@ def test_the_peak_is_that_of_the_command_and_not_of_what_started_it(tmp_path):
         measured([sys.executable, "-c", "print('out of luck'); exit(3)"], tmp_path, os.environ, "a command")
 
 
+@pytest.mark.operations
 @pytest.mark.slow
 def test_the_benchmark_runs_every_stage_and_leaves_no_workspace(checkout, prepared, tmp_path, monkeypatch):
     monkeypatch.chdir(checkout)
