@@ -16,6 +16,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def run_experiments(
     that fails stays in the table with its reason, and is tried again the next time.
     """
     from tasks.experiments_cost import measure_costs
-    from tasks.experiments_run import Place, result_path, run_experiment
+    from tasks.experiments_run import Place, model_folders, result_path, run_experiment
     from tasks.sweep_data import part_of
     from tasks.sweep_tracking import close_parent, open_parent
 
@@ -61,7 +62,8 @@ def run_experiments(
             write_json(note, {"mlflow_run_id": run.run_id})
         place, failed = Place(part, bases, folder, run.run_id), {}
         if rounds:
-            write_json(folder / COSTS, measure_costs(plan, bases, part, folder, rounds))
+            models = partial(model_folders, place=place)
+            write_json(folder / COSTS, measure_costs(plan, bases, part, folder, rounds, models=models))
             wanted = set()
         missing = [one for one in plan if one.name in wanted and not result_path(one, place).exists()]
         seconds: list[float] = []
@@ -130,7 +132,8 @@ def parent_of(params: Params, part: Path, bases: dict[str, Path], folder: Path) 
 def shown_params(file: Experiments) -> dict[str, Any]:
     """What the parent run shows of experiments.yaml."""
     tree = file.model_dump(by_alias=True)
-    ideas = {idea["name"]: idea["set"] | {"technique": idea["technique"] or "none"} for idea in tree["ideas"]}
+    more = {"technique", "taught_by", "votes_with"}
+    ideas = {idea["name"]: idea["set"] | {name: idea[name] or "none" for name in more} for idea in tree["ideas"]}
     return {BASELINE: tree[BASELINE], "seeds": list(tree["seeds"]), "ideas": ideas}
 
 

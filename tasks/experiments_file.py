@@ -51,19 +51,27 @@ class TechniqueParams(Block):
 class Idea(Block):
     """A name, why it might help, what it changes, and the seeds that it is trained with (all by default).
 
-    changes: values of params.yaml. technique: what params.yaml has no key for.
+    changes: values of params.yaml. technique: what params.yaml has no key for. taught_by: seeds of the baseline whose
+    models teach this one (tasks/teaching.py). votes_with: seeds of the baseline whose models' probabilities are
+    averaged with those of this seed's, which is the baseline's model: trained as it is, predicted together.
     """
 
     name: IdeaName
     why: Name
     changes: Changes = Field(alias="set", default={})
     technique: TechniqueParams | None = None
+    taught_by: Seeds | None = None
+    votes_with: Seeds | None = None
     seeds: Seeds | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> "Idea":
-        if not self.changes and not (self.technique and self.technique.model_fields_set):
-            raise ValueError("values under set, or a technique")
+        has_technique = bool(self.technique and self.technique.model_fields_set)
+        given = [bool(self.changes) or has_technique, self.taught_by is not None, self.votes_with is not None]
+        if not any(given):
+            raise ValueError("values under set, a technique, or seeds under taught_by or votes_with")
+        if sum(given) > 1:
+            raise ValueError("taught_by or votes_with alone: the other models are of the baseline")
         return self
 
 
@@ -82,6 +90,12 @@ class Experiments(Block):
         for name, seeds in [("seeds", self.seeds), *((idea.name, idea.seeds or ()) for idea in self.ideas)]:
             if len(set(seeds)) < len(seeds) or not set(seeds) <= set(self.seeds):
                 raise ValueError(f"each seed once, and for an idea some of those of the baseline; {name} has others")
+        for idea in self.ideas:
+            others = (*(idea.taught_by or ()), *(idea.votes_with or ()))
+            if set(others) & set(idea.seeds or self.seeds) or len(set(others)) < len(others):
+                raise ValueError(
+                    f"other seeds than its own, each once, under taught_by and votes_with; not so {idea.name}"
+                )
         return self
 
 
@@ -92,6 +106,17 @@ class Experiment(NamedTuple):
     seed: int
     params: Params
     technique: TechniqueParams | None = None
+    taught_by: tuple[int, ...] = ()
+    votes_with: tuple[int, ...] = ()
+
+    def others(self) -> list["Experiment"]:
+        """The trainings of the baseline that this one needs: its teachers, or those that it votes with."""
+        return [self.of_baseline(seed) for seed in (*self.taught_by, *self.votes_with)]
+
+    def of_baseline(self, seed: int) -> "Experiment":
+        """The baseline's training with a seed, for an idea that changes no value."""
+        params = self.params.model_copy(update={"train": self.params.train.model_copy(update={"seed": seed})})
+        return Experiment(BASELINE, seed, params)
 
 
 def read_experiments(path: Path = EXPERIMENTS) -> Experiments:
@@ -117,13 +142,17 @@ def planned(file: Experiments, tree: dict[str, Any], where: str = str(EXPERIMENT
     trees = {BASELINE: below}
     trees |= {idea.name: _laid_over(below, idea.changes, f"{where}, idea {idea.name}") for idea in file.ideas}
     seeds = {BASELINE: file.seeds, **{idea.name: idea.seeds or file.seeds for idea in file.ideas}}
-    technique = {idea.name: idea.technique for idea in file.ideas}
+    ideas = {idea.name: idea for idea in file.ideas}
+    more = {
+        name: (idea.technique, tuple(idea.taught_by or ()), tuple(idea.votes_with or ()))
+        for name, idea in ideas.items()
+    }
     return [
         Experiment(
             name,
             seed,
             check_params(override(trees[name], {"train": {"seed": seed}}, where), where),
-            technique.get(name),
+            *more.get(name, ()),
         )
         for seed in file.seeds
         for name in trees

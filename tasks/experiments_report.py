@@ -14,7 +14,7 @@ from ner.bootstrap import difference, draws
 from ner.comparison import BETTER, UNDECIDED, WORSE, outcome
 from ner.errors import NerError
 from ner.seed_summary import spread
-from tasks.experiments_file import BASELINE, Experiments
+from tasks.experiments_file import BASELINE, Experiments, Idea
 from tasks.io import read_json, write_json, write_text
 from tasks.sweep_report import number
 from tasks.tables import plain_table
@@ -51,8 +51,7 @@ def experiments_report(
         entry = _entry(idea.name, idea.why, idea.changes, tree, found, failed.get(idea.name))
         if found and baseline:
             entry |= compared(found, baseline, bootstrap)
-        if idea.technique:
-            entry["technique"] = idea.technique.model_dump(exclude_none=True)
+        entry |= beyond_params(idea)
         ideas.append(entry)
     for entry in ideas if costs else ():
         cost = costs.get(entry["name"])
@@ -70,6 +69,12 @@ def experiments_report(
         "timed": "a short training" if costs else "a training",
         "ideas": ideas,
     }
+
+
+def beyond_params(idea: Idea) -> dict[str, Any]:
+    """What an idea does that params.yaml has no key for, by name; empty for most."""
+    given = idea.model_dump(include={"technique", "taught_by", "votes_with"}, exclude_none=True)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
 
 def _entry(
@@ -189,7 +194,12 @@ def _between(said: Mapping[str, Any]) -> str:
 
 def _changes(idea: Mapping[str, Any]) -> str:
     technique = {"technique": idea["technique"]} if idea.get("technique") else {}
-    return _values({**idea["set"], **technique})
+    models = [
+        f"{words} the baseline's models of seeds {', '.join(map(str, idea[name]))}"
+        for name, words in (("taught_by", "taught by"), ("votes_with", "votes with"))
+        if name in idea
+    ]
+    return ", ".join(filter(None, [_values({**idea["set"], **technique}), *models]))
 
 
 def _values(changes: Mapping[str, Mapping[str, Any]]) -> str:
@@ -226,10 +236,12 @@ def to_apply(path: Path, name: str) -> dict[str, Any]:
     if not path.exists():
         raise NerError(f"{path} is missing: run `make experiments`, which writes it.")
     ideas = {i["name"]: i for i in read_json(path)["ideas"] if i["seeds"] and i["name"] != BASELINE}
-    if name in ideas and ideas[name].get("technique"):
+    beyond = [key for key in ("technique", "taught_by", "votes_with") if ideas.get(name, {}).get(key)]
+    if beyond:
+        what = ", ".join(ideas[name]["technique"] if beyond == ["technique"] else beyond)
         raise NerError(
-            f"--apply {name}: params.yaml has no key for its technique ({', '.join(ideas[name]['technique'])}): it "
-            "has to become a parameter of stage train first."
+            f"--apply {name}: params.yaml has no key for its technique ({what}): it has to become a parameter of stage "
+            "train first."
         )
     if name not in ideas:
         raise NerError(f"--apply {name}: {path} has no such idea with results; it has {', '.join(ideas) or 'none'}.")

@@ -8,6 +8,7 @@ import gc
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,16 @@ from transformers import TrainerCallback
 
 from ner.entities import count, entity_table, mark_correct, unit_numbers
 from ner.params import Params
-from tasks import techniques
-from tasks.experiments_file import BASELINE, Experiment, TechniqueParams
+from ner.probability import log_probabilities, softmax
+from tasks import teaching, techniques
+from tasks.experiments_file import BASELINE, Experiment
 from tasks.io import read_json, sha256_file, write_json
 from tasks.predict import load_tagger, predict_split
 from tasks.predictions import Predictions
 from tasks.prepared import read_manifest, read_split
 from tasks.seeds import seed_folder
 from tasks.sweep_tracking import adopt, log_trial
-from tasks.techniques import laid_over
+from tasks.teaching import laid_over_all
 from tasks.train import train
 from tasks.training_log import TrainingLog
 
@@ -47,32 +49,38 @@ class Place:
 class ChildLog(TrainingLog):
     """Curves and facts of a training whose MLflow run is a child of the experiments' run."""
 
-    def __init__(self, reports: Path, name: str, parent: str | None, technique: TechniqueParams | None) -> None:
+    def __init__(self, reports: Path, name: str, parent: str | None, one: Experiment, teachers: Sequence[Path]) -> None:
         super().__init__(reports)
-        self.name, self.parent, self.technique = name, parent, technique
+        self.name, self.parent, self.one, self.teachers = name, parent, one, teachers
 
     def callback(self) -> TrainerCallback:
-        return laid_over(self.technique, super().callback())
+        return laid_over_all(self.one, self.teachers, super().callback())
 
     def start(self, *arguments: Any) -> None:
         super().start(*arguments)
         if self.run and self.run.run_id:
-            technique = {"ner.technique": self.technique.model_dump_json(exclude_none=True)} if self.technique else {}
-            adopt(self.run.run_id, self.parent, self.name, STAGE, technique)
+            technique, taught_by = self.one.technique, self.one.taught_by
+            tags = {"ner.technique": technique.model_dump_json(exclude_none=True)} if technique else {}
+            tags |= {"ner.taught_by": ", ".join(map(str, taught_by))} if taught_by else {}
+            adopt(self.run.run_id, self.parent, self.name, STAGE, tags)
 
 
 def training_folder(one: Experiment, place: Place) -> Path:
     """Named by data, encoder, code and every parameter of the training: equal trainings are done once."""
     folder = seed_folder(one.params, place.prepared, place.bases[one.params.model.base], place.folder)
-    if one.technique is None:
+    if one.technique:
+        known = one.technique.model_dump_json() + sha256_file(Path(techniques.__file__))
+    elif one.taught_by:
+        known = json.dumps(one.taught_by) + sha256_file(Path(teaching.__file__))
+    else:
         return folder
-    known = one.technique.model_dump_json() + sha256_file(Path(techniques.__file__))
     return folder.with_name(f"{folder.name}-{hashlib.sha256(known.encode()).hexdigest()[:8]}")
 
 
 def result_path(one: Experiment, place: Place) -> Path:
     """Where the result of an experiment is, or will be: one a way of predicting."""
     way = json.dumps(one.params.prediction.model_dump(), sort_keys=True)
+    way += json.dumps(one.votes_with) if one.votes_with else ""
     return training_folder(one, place) / f"result-{hashlib.sha256(way.encode()).hexdigest()[:8]}.json"
 
 
@@ -81,12 +89,17 @@ def run_experiment(one: Experiment, place: Place, head: str) -> dict[str, Any]:
     path, folder = result_path(one, place), training_folder(one, place)
     if path.exists():
         return read_json(path)
+    beside = [
+        run_experiment(other, place, f"{head}: model {number} of {len(one.others())} beside it, seed {other.seed}")
+        for number, other in enumerate(one.others(), start=1)
+    ]
+    others = model_folders(one.others(), place)
     model, report, title = folder / "model", folder / "reports" / "training.json", f"{one.name} seed {one.seed}"
     if not (model.exists() and report.exists()):
         print(f"{head}: training", flush=True)
         base = place.bases[one.params.model.base]
-        log = ChildLog(folder / "reports", title, place.parent, one.technique)
-        if one.technique:
+        log = ChildLog(folder / "reports", title, place.parent, one, others)
+        if one.technique or one.taught_by:
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # they have nothing of it
         try:
             train(one.params, place.prepared, base, model, folder / "checkpoints", log)
@@ -96,13 +109,16 @@ def run_experiment(one: Experiment, place: Place, head: str) -> dict[str, Any]:
             raise
         gc.collect()  # a Trainer refers to itself: without this its weights are still there with the next one's
     print(f"{head}: scoring", flush=True)
-    scores, training = score_validation(one.params, place.prepared, model), read_json(report)
+    together = [model, *(others if one.votes_with else [])]
+    scores, training = score_validation(one.params, place.prepared, together), read_json(report)
     metrics = {f"validation_f1_{reading}": scores[reading]["f1"] for reading in READINGS}
+    own = None if training.get("resumed") else training["seconds"]  # then it is only the last part's
+    seconds = [own, *(result["seconds"] for result in beside)]
     run_id = log_trial(training, one.params, title, "complete", place.parent, stage=STAGE, metrics=metrics)
     result = {
         "seed": one.seed,
         **scores,
-        "seconds": None if training.get("resumed") else training["seconds"],  # then it is only the last part's
+        "seconds": None if None in seconds else sum(seconds),
         "machine": {name: training[name] for name in MACHINE if name in training},
         "mlflow_run_id": run_id,
     }
@@ -115,13 +131,28 @@ def run_experiment(one: Experiment, place: Place, head: str) -> dict[str, Any]:
     return result
 
 
-def score_validation(params: Params, prepared: Path, model: Path) -> dict[str, dict[str, Any]]:
-    """For each reading precision, recall, f1 and `counts`: [correct, predicted, gold] of every document."""
+def model_folders(ones: Sequence[Experiment], place: Place) -> list[Path]:
+    """Where trainings leave their models; those of the baseline stay."""
+    return [training_folder(one, place) / "model" for one in ones]
+
+
+def score_validation(params: Params, prepared: Path, models: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """For each reading precision, recall, f1 and `counts`: [correct, predicted, gold] of every document.
+
+    Of several models the probabilities are averaged.
+    """
     fingerprint = read_manifest(prepared)["fingerprint"]
     split = read_split(prepared, "validation")
-    predictions = predict_split(load_tagger(model, params), split, params, "validation", fingerprint)
-    logits = {"documents": predictions.logits, "alone": predictions.logits_alone}
-    return {reading: _scores(predictions, logits[reading]) for reading in READINGS}
+    read = [predict_split(load_tagger(model, params), split, params, "validation", fingerprint) for model in models]
+    logits = {"documents": voted([one.logits for one in read]), "alone": voted([one.logits_alone for one in read])}
+    return {reading: _scores(read[0], logits[reading]) for reading in READINGS}
+
+
+def voted(logits: Sequence[np.ndarray]) -> np.ndarray:
+    """The logarithm of the mean probabilities of models, each [words, labels]; a single model's logits as they are."""
+    if len(logits) == 1:
+        return logits[0]
+    return log_probabilities(np.mean([softmax(each) for each in logits], axis=0))
 
 
 def _scores(predictions: Predictions, logits: np.ndarray) -> dict[str, Any]:

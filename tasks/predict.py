@@ -48,8 +48,14 @@ def predict(params: Params, prepared: Path, model: Path, folder: Path) -> dict[s
 
 def load_tagger(model: Path, params: Params) -> Tagger:
     """A model on the GPU where there is one, that reads as the parameters of the block `prediction` say."""
-    tagger = Tagger.load(model, device="auto", precision=params.prediction.precision)
+    tagger = load_fast(model, params)
     tagger.overlap = params.prediction.overlap
+    return tagger
+
+
+def load_fast(model: Path, params: Params) -> Tagger:
+    """The same, but for the overlap of its windows: that is the one that it was packaged with."""
+    tagger = Tagger.load(model, device="auto", precision=params.prediction.precision)
     if params.prediction.batch_subwords != "auto":
         tagger.batch_subwords = params.prediction.batch_subwords
     return tagger

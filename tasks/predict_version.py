@@ -29,16 +29,14 @@ def predict_version(version: Any, params: Params, prepared: Path) -> None:
     Raises ModelError where its files are not those that were registered, or it knows other tags than the data has, and
     RegistryError.
     """
-    from ner.prediction import Tagger
-    from tasks.predict import predict_split
+    from tasks.predict import load_fast, predict_split
 
     manifest, run_id = read_manifest(prepared), run_of(version)
     with tempfile.TemporaryDirectory() as scratch:
         params = as_trained(params, run_id)
         print(f"fetching {shown(version)} from the registry", flush=True)
         folder = fetch_verified(version, Path(scratch))
-        tagger = Tagger.load(folder, device="auto")
-        ordered = InOrder(tagger, manifest["labels"], shown(version))
+        ordered = InOrder(load_fast(folder, params), manifest["labels"], shown(version))
         files = []
         for name in SPLITS:
             split = read_split(prepared, name)

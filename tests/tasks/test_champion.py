@@ -13,11 +13,10 @@ import pytest
 from ner.bootstrap import difference, draws
 from ner.errors import ModelError
 from ner.gate import judge
-from ner.prediction import Tagger
 from tasks.champion import against_champion, compare, find_champion, stored_predictions
 from tasks.gate import gate
 from tasks.io import read_params, write_json
-from tasks.predict import predict_split
+from tasks.predict import load_tagger, predict_split
 from tasks.predict_version import predict_version
 from tasks.predictions import Predictions, read_predictions, write_predictions
 from tasks.prepared import read_manifest, read_split
@@ -234,7 +233,7 @@ def register(model: Path, context: str):
 @pytest.fixture
 def new_data(home, model, prepared) -> dict:
     """Predictions of our small corpus by the model of this checkout; returns the scores that belong to them."""
-    manifest, tagger = read_manifest(prepared), Tagger.load(model)
+    manifest, tagger = read_manifest(prepared), load_tagger(model, PARAMS)
     for split in ("validation", "test"):
         ours = predict_split(tagger, read_split(prepared, split), PARAMS, split, manifest["fingerprint"])
         write_predictions(home / "reports" / "predictions" / f"{split}.parquet", ours)

@@ -167,6 +167,28 @@ def test_a_technique_is_an_idea_as_well_with_a_training_of_its_own(done, report,
         to_apply(folder / "reports/experiments.json", "narrow")
 
 
+def test_other_models_of_the_baseline_vote_or_teach_and_their_training_counts(done, report, tmp_path, monkeypatch):
+    folder = shutil.copytree(done, tmp_path / "copy")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    more = [
+        {"name": "vote", "why": "two know more", "votes_with": [44], "seeds": [42]},
+        {"name": "taught", "why": "what they know", "taught_by": [44], "seeds": [42]},
+    ]
+    (folder / "experiments.yaml").write_text(yaml.safe_dump({**FILE, "ideas": more}))
+    again = by_name(run_here(folder))
+    assert again[BASELINE]["seeds"] == by_name(report)[BASELINE]["seeds"]
+    trained = list((folder / ".ner/experiments").glob("*/reports/loss.csv"))
+    assert len(trained) == 6  # the four of before, seed 44 for both, and that of the pupil
+    curves = {path.read_text() for path in trained}
+    assert len(curves) == 6
+    base = again[BASELINE]["seeds"][0]["seconds"]
+    assert again["vote"]["seconds"] > base and again["taught"]["seconds"] > again["vote"]["seconds"] - base
+    page = (folder / "reports/experiments.md").read_text()
+    assert "- `vote`: votes with the baseline's models of seeds 44" in page and "- `taught`: taught by the" in page
+    with pytest.raises(NerError, match="--apply taught: params.yaml has no key for its technique .taught_by"):
+        to_apply(folder / "reports/experiments.json", "taught")
+
+
 def test_the_values_of_an_idea_are_taken_into_params_yaml(done):
     path = done / "params.yaml"
     before = path.read_text()
@@ -186,7 +208,9 @@ def test_the_values_of_an_idea_are_taken_into_params_yaml(done):
         ({"ideas": [IDEAS[0], IDEAS[0]]}, "another name for every idea; slow stands there more than once"),
         ({"ideas": [{**IDEAS[0], "seeds": [7]}]}, "some of those of the baseline; slow has others"),
         ({"ideas": [{"name": "slow", "set": {"train": {}}}]}, "the key ideas.0.why is missing"),
-        ({"ideas": [{"name": "none", "why": "x"}]}, "ideas.0: need values under set, or a technique"),
+        ({"ideas": [{"name": "none", "why": "x"}]}, "ideas.0: need values under set, a technique, or seeds under"),
+        ({"ideas": [{**IDEAS[0], "taught_by": [7]}]}, "ideas.0: need taught_by or votes_with alone"),
+        ({"ideas": [{"name": "x", "why": "x", "votes_with": [42]}]}, "other seeds than its own, .* not so x"),
         ({"ideas": [{"name": "x", "why": "x", "technique": {"emma": 1}}]}, "ideas.0.technique.emma is unknown"),
         (
             {"ideas": [{"name": "x", "why": "x", "technique": {"ema_decay": 0.9, "averaged_from": 0.5}}]},
@@ -241,7 +265,7 @@ def test_costs_are_measured_by_turns_and_shown_instead_of_the_seconds_of_trainin
     plan = planned(file, tree)
     bases, prepared = {plan[0].params.model.base: done}, done / "data/prepared"
 
-    def timed(one, base, part):
+    def timed(one, base, part, teachers):
         params = one.params
         if params.train.precision == "fp16":
             raise ParamsError("there is no GPU here")
@@ -259,4 +283,4 @@ def test_the_cost_of_an_epoch_is_that_of_real_steps(done, monkeypatch, tmp_path)
     monkeypatch.setattr(experiments_cost, "WARM_UP", 0)
     plan = planned(read_experiments(done / "experiments.yaml"), read_blocks((done / "params.yaml").read_text()))
     shutil.copytree(done / "data/prepared", tmp_path / "part")
-    assert experiments_cost.epoch_seconds(plan[0], done / "models/base", tmp_path / "part") > 0
+    assert experiments_cost.epoch_seconds(plan[0], done / "models/base", tmp_path / "part", []) > 0
