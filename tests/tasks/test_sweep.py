@@ -256,7 +256,7 @@ def test_only_one_sweep_runs_and_an_empty_space_is_refused(workspace):
 
 
 def proposal(**train):
-    present = {"learning_rate": 1e-4, "epochs": 2.0, "batch_size": 512}
+    present = {"learning_rate": 1e-4, "epochs": 1.0, "batch_size": 256}
     changed = {"train": {k: v for k, v in train.items()}}
     return {"present": {"values": {"train": present, "encoding": {}}}, "proposed": changed if train else {}}
 
@@ -266,17 +266,17 @@ def test_the_proposal_is_written_in_place_and_every_comment_stays(tmp_path):
     before = (ROOT / "params.yaml").read_text(encoding="utf-8")
     path.write_text(before, encoding="utf-8")
     said = applied(path, proposal(learning_rate=1.2e-4, epochs=3, batch_size=16))
-    assert "train.learning_rate: 0.0001 -> 0.00012" in said and "train.epochs: 2 -> 3" in said
+    assert "train.learning_rate: 0.0001 -> 0.00012" in said and "train.epochs: 1 -> 3" in said
     after = path.read_text(encoding="utf-8")
     changed = [(b, a) for b, a in zip(before.split("\n"), after.split("\n"), strict=True) if a != b]
     assert changed == [
-        ("  epochs: 2", "  epochs: 3"),
+        ("  epochs: 1", "  epochs: 3"),
         (
             "  learning_rate: 1.0e-4        # peak, after warm-up",
             "  learning_rate: 0.00012       # peak, after warm-up",
         ),
         (
-            "  batch_size: 512              # a step and a process, in that unit",
+            "  batch_size: 256              # a step and a process, in that unit",
             "  batch_size: 16               # a step and a process, in that unit",
         ),
     ]
@@ -286,9 +286,9 @@ def test_the_proposal_is_written_in_place_and_every_comment_stays(tmp_path):
 
 def test_a_proposal_for_other_values_than_params_yaml_has_now_is_refused(tmp_path):
     path = tmp_path / "params.yaml"
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8").replace("  epochs: 2\n", "  epochs: 5\n")
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8").replace("  epochs: 1\n", "  epochs: 5\n")
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ParamsError, match="train.epochs is 5 and was 2.0 when the sweep ended"):
+    with pytest.raises(ParamsError, match="train.epochs is 5 and was 1.0 when the sweep ended"):
         applied(path, proposal(epochs=3))
     assert path.read_text(encoding="utf-8") == text and applied(path, proposal()) == NOTHING
 
