@@ -32,7 +32,10 @@ class Teaching(TrainerCallback):
         return self  # a copy of the network has the same teachers
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        self.teachers = [AutoModelForTokenClassification.from_pretrained(folder).eval() for folder in self.folders]
+        self.teachers = [
+            AutoModelForTokenClassification.from_pretrained(folder, use_safetensors=True, local_files_only=True).eval()
+            for folder in self.folders
+        ]
         model.register_forward_hook(self.teach, with_kwargs=True)
 
     def teach(self, model: Any, _: Any, inputs: dict[str, Any], output: Any) -> None:

@@ -91,6 +91,6 @@ def test_a_learning_rate_is_a_number_in_every_form_that_dvc_writes(number):
 
 
 def test_a_key_given_twice_is_an_error_rather_than_the_last_one():
-    text = PARAMS.read_text().replace("  epochs: 2\n", "  epochs: 2\n  epochs: 3\n")
+    text = PARAMS.read_text().replace("\ntrain:\n", "\ntrain:\n  epochs: 7\n")
     with pytest.raises(ParamsError, match="epochs"):
         parse_params(text)
