@@ -132,7 +132,7 @@ def parent_of(params: Params, part: Path, bases: dict[str, Path], folder: Path) 
 def shown_params(file: Experiments) -> dict[str, Any]:
     """What the parent run shows of experiments.yaml."""
     tree = file.model_dump(by_alias=True)
-    more = {"technique", "taught_by", "votes_with"}
+    more = ("technique", "taught_by", "votes_with")
     ideas = {idea["name"]: idea["set"] | {name: idea[name] or "none" for name in more} for idea in tree["ideas"]}
     return {BASELINE: tree[BASELINE], "seeds": list(tree["seeds"]), "ideas": ideas}
 

@@ -52,7 +52,7 @@ class Teaching(TrainerCallback):
         def mixed(gradient: torch.Tensor) -> torch.Tensor:
             """That of a mean cross-entropy is (probability - wanted) / tokens; it is 0 where a token has no tag."""
             has_tag = (gradient != 0).any(-1, keepdim=True)
-            taught = (found - wanted).to(gradient.dtype) * has_tag / has_tag.sum()
+            taught = (found - wanted).to(gradient.dtype) * has_tag / has_tag.sum().clamp(min=1)
             return torch.lerp(gradient, taught, SHARE)
 
         output.logits.register_hook(mixed)
