@@ -17,6 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent
 MINI = ROOT / "tests" / "data" / "mini"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def seed() -> None:
+    """Random weights of a file's tests are the same ones, whichever files the process ran before."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def mini_folder() -> Path:
     """train.txt, valid.txt and test.txt in CoNLL-2003 columns, written for these tests, with document lines."""

@@ -24,6 +24,9 @@ from tasks.store import client, experiment_id, predictions_folder, upload
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = read_params(ROOT / "params.yaml")
+PARAMS = PARAMS.model_copy(  # in bf16 two tags may tie, and which of them is said depends on the order of the labels
+    update={"prediction": PARAMS.prediction.model_copy(update={"precision": "fp32"})}
+)
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 GOLD = [["B-PER", "I-PER", "O", "B-LOC"], ["B-LOC", "O", "O"], ["O", "B-PER"]]  # one document
 DOCUMENTS = 20
