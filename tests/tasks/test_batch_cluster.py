@@ -45,6 +45,7 @@ def without_scores(row: dict) -> dict:
     return row | {"entities": [one | {"score": None} for one in row["entities"]]}
 
 
+@pytest.mark.operations
 @pytest.mark.slow
 def test_a_worker_that_is_killed_in_the_middle_costs_nothing_but_time(texts, tiny_model, embedded, tmp_path):
     output = tmp_path / "out.parquet"

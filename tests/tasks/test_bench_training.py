@@ -67,6 +67,7 @@ def test_the_table_has_a_row_for_each_and_says_on_what_it_was_measured(report):
     assert "idle machine" in markdown(loaded)
 
 
+@pytest.mark.operations
 def test_the_command_measures_each_in_a_process_of_its_own_and_writes_both_reports(root, monkeypatch, capsys):
     monkeypatch.chdir(root)
     # a model that another test has loaded brings its own `ner`, which the new process would find first

@@ -57,6 +57,7 @@ def last(training, name):
     return [entry[name] for entry in training["log"] if name in entry][-1]
 
 
+@pytest.mark.operations
 @pytest.mark.slow
 def test_two_processes_reach_what_one_reaches_with_twice_the_batch(tmp_path, tiny_encoder, mini_folder):
     one = train(tmp_path / "one", tiny_encoder, mini_folder, processes=1, batch_size=4)

@@ -150,6 +150,7 @@ def test_a_seed_gives_the_weights_and_scores_that_it_gives_to_the_main_model(wor
     assert sha256_folder(workspace / "seed/model") == sha256_folder(workspace / "models/ner")
 
 
+@pytest.mark.operations
 def test_a_run_killed_in_its_second_seed_trains_the_first_no_more(workspace, report, monkeypatch, capsys):
     process = start(workspace, "-m", "tasks.seeds")
     while not (half := half_trained(workspace / "checkpoints/seeds")):

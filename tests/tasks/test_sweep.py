@@ -165,6 +165,7 @@ def test_a_sweep_at_its_end_trains_nothing_and_a_larger_one_goes_on(done, report
     assert told(again)[:5] == told(report) and len(again["trials"]) == 6
 
 
+@pytest.mark.operations
 @pytest.mark.slow
 def test_a_sweep_killed_twice_ends_as_one_that_was_left_alone(workspace, report, monkeypatch):
     output = ""

@@ -93,7 +93,8 @@ def checkpoints_from(workspace, step):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(  # in an epoch, and at the end of one
-    ("checkpoints", "epochs_before", "precision"), [(10, 1.01, "bf16"), (3, 1, "fp32")]
+    ("checkpoints", "epochs_before", "precision"),
+    [pytest.param(10, 1.01, "bf16", marks=pytest.mark.operations), (3, 1, "fp32")],
 )
 def test_a_run_killed_after_its_first_epoch_ends_with_the_weights_of_one_that_was_not(
     workspace, checkpoints, epochs_before, precision
@@ -145,6 +146,7 @@ def test_the_model_is_safetensors_and_loads_with_anyones_pipeline(workspace):
     assert {entity["entity_group"] for entity in tag("Marta Okafor joined Helvion Steel in Rotterdam .")} >= {"PER"}
 
 
+@pytest.mark.operations
 @pytest.mark.slow
 def test_two_processes_through_torchrun_train_one_model(workspace):
     set_params(workspace, train={"processes": 2, "epochs": 1})
