@@ -108,10 +108,23 @@ def read_both(challenger: Side, champion: Side, fingerprint: str, split: str) ->
 
 
 def predict_lacking(sides: Sequence[Side], splits: Sequence[str], params: Params, prepared: Path) -> None:
-    """Let each version of the registry that has not predicted the present data do so. Raises NerError."""
+    """Let each version of the registry do so whose run lacks predictions of the present data, or has damaged ones.
+
+    Raises NerError.
+    """
     from tasks.predict_version import predict_version
 
-    present = read_manifest(prepared)["fingerprint"][:DIGITS]
+    present = read_manifest(prepared)["fingerprint"]
     for side in sides:
-        if side.version and present not in predicted(side, splits):
+        if side.version and not all(has_read(side.version, present, split) for split in splits):
             predict_version(side.version, params, prepared)
+
+
+def has_read(version: Any, fingerprint: str, split: str) -> bool:
+    """Whether predictions of that data are in a version's run and can be read. Raises RegistryError."""
+    try:
+        return stored_predictions(version, fingerprint, split, ADVICE).fingerprint == fingerprint
+    except RegistryError:
+        raise
+    except NerError:
+        return False

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from ner.errors import NerError, RegistryError
-from ner.prediction import Tagger
 from tasks import compare
 from tasks.io import read_params
-from tasks.predict import predict_split
+from tasks.predict import load_fast, predict_split
 from tasks.predictions import Predictions, write_predictions
 from tasks.prepared import read_manifest, read_split
 from tasks.registry import add_version, content_digest
@@ -257,7 +256,16 @@ def test_the_page_loads_nothing_and_is_the_same_each_time(home, monkeypatch):
     assert {path.name: path.read_bytes() for path in Path("reports/comparison").iterdir()} == before
 
 
-def test_whoever_lacks_predictions_makes_them_when_asked_to(home, monkeypatch, untrained, prepared, capsys):
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        list,  # nothing is there
+        lambda: [Path("validation.parquet")],  # killed between the two
+        lambda: [damaged(Path("validation.parquet")), Path("test.parquet")],  # killed in writing
+    ],
+    ids=["none", "one of two", "damaged"],
+)
+def test_whoever_lacks_predictions_makes_them_when_asked_to(home, monkeypatch, untrained, prepared, capsys, spoil):
     labels, fingerprint = read_manifest(prepared)["labels"], read_manifest(prepared)["fingerprint"]
     shutil.copytree(prepared, "data/prepared")
     untrained(Path("release"), labels)
@@ -268,10 +276,18 @@ def test_whoever_lacks_predictions_makes_them_when_asked_to(home, monkeypatch, u
         version = add_version("ner", run_id, Path("release"), content_digest(Path("release")))
         mlflow.set_registered_model_alias("ner", alias, version.version)
     for split in ("validation", "test"):
-        ours = predict_split(Tagger.load(Path("release")), read_split(prepared, split), PARAMS, split, fingerprint)
+        tagger = load_fast(Path("release"), PARAMS)
+        ours = predict_split(tagger, read_split(prepared, split), PARAMS, split, fingerprint)
         write_predictions(Path(f"{split}.parquet"), ours)
         upload(mlflow, runs[1], [Path(f"{split}.parquet")], predictions_folder(fingerprint))
+    upload(mlflow, runs[0], spoil(), predictions_folder(fingerprint))
     run(monkeypatch, "--predict")
     said = capsys.readouterr().out
     assert "the predictions of ner version 1 are in its MLflow run" in said and "ner version 2 are" not in said
     assert written()["fingerprint"] == fingerprint and "the same tags" in written()["verdict"]
+
+
+def damaged(path: Path) -> Path:
+    """The file without its second half."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
