@@ -40,6 +40,7 @@ class TechniqueParams(Block):
     lora_rank: Positive | None = None
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     averaged_from: Share | None = None
+    late_layers: Positive | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> "TechniqueParams":

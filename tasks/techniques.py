@@ -28,6 +28,8 @@ class Technique(TrainerCallback):
       twice the rank), at the rate of the head; merged at the end.
     - ema_decay: the model that is kept is the exponential moving average of the weights, a step a time.
     - averaged_from: it is their mean over the steps after this share of the training (Izmailov et al., 2018).
+    - late_layers: so many of the lowest layers, and what lies under them, learn in the second half of the steps alone;
+      before it no gradient is computed for them.
 
     The evaluations in between are of the weights as they are trained. Nothing of it is in a checkpoint: a stopped
     training begins again.
@@ -37,6 +39,8 @@ class Technique(TrainerCallback):
         self.params = params
         self.averaged: AveragedModel | None = None
         self.adapted: LoraModel | None = None
+        self.is_early = True  # in the first half of the steps
+        self.hook: Any = None
 
     def __deepcopy__(self, memo: Any) -> "Technique":
         return self  # a copy of the network needs no other
@@ -48,8 +52,19 @@ class Technique(TrainerCallback):
             begin_anew(model, self.params.fresh_layers)
         if self.params.lora_rank:
             self.adapted = adapt(model, self.params.lora_rank, optimizer)
+        if self.params.late_layers:
+            self.is_early = state.max_steps > 1
+            found = at_least(self.params.late_layers, model, "late_layers")
+            self.hook = found[self.params.late_layers - 1].register_forward_hook(self.cut)
+
+    def cut(self, layer: nn.Module, inputs: Any, output: Any) -> Any:
+        """End the way of the gradient above a layer, in the first half of the steps."""
+        if not self.is_early or not layer.training:
+            return output
+        return output.detach() if isinstance(output, torch.Tensor) else (output[0].detach(), *output[1:])
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        self.is_early = state.global_step < state.max_steps // 2
         if self.params.ema_decay is not None:
             self.averaged = self.averaged or AveragedModel(
                 model, multi_avg_fn=get_ema_multi_avg_fn(self.params.ema_decay)
@@ -67,17 +82,26 @@ class Technique(TrainerCallback):
         if self.adapted is not None:
             self.adapted.merge_and_unload()
             self.adapted = None
+        if self.hook is not None:
+            self.hook.remove()
+            self.hook = None
 
 
 def begin_anew(model: Any, number: int) -> None:
     """Give the top layers random weights. Raises ParamsError where there are not so many."""
+    found = at_least(number, model, "fresh_layers")
+    for layer, fresh in zip(found[-number:], layers(type(model)(model.config))[-number:], strict=True):
+        layer.load_state_dict(fresh.state_dict())
+
+
+def at_least(number: int, model: Any, key: str) -> nn.ModuleList:
+    """The layers of a model. Raises ParamsError, with the technique's key, where it has fewer."""
     found = layers(model)
     if number > len(found):
         raise ParamsError(
-            f"experiments.yaml: technique.fresh_layers {number} is more than the {len(found)} layers that are trained."
+            f"experiments.yaml: technique.{key} {number} is more than the {len(found)} layers that are trained."
         )
-    for layer, fresh in zip(found[-number:], layers(type(model)(model.config))[-number:], strict=True):
-        layer.load_state_dict(fresh.state_dict())
+    return found
 
 
 def adapt(model: Any, rank: int, optimizer: torch.optim.Optimizer) -> LoraModel:

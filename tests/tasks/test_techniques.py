@@ -1,5 +1,6 @@
 """Techniques of experiments: what each does to the weights, and that the model has its old shape afterwards."""
 
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from tasks.experiments_file import TechniqueParams
 from tasks.new_model import layers, new_model
 from tasks.techniques import Technique, chained
 
+PARTS = ("embeddings", "encoder.layer.0", "encoder.layer.1")
 ENCODING = EncodingParams(context="document", max_length=32, case="as_encoder")
 
 
@@ -58,6 +60,28 @@ def test_the_top_layers_begin_anew_and_the_others_stay(model):
     assert not any(torch.equal(after[-1][name], v) for name, v in before[-1].items() if v.ndim == 2)
     with pytest.raises(ParamsError, match="technique.fresh_layers 9 is more than the 2 layers"):
         trained({"fresh_layers": 9}, model, [])
+
+
+def test_the_lowest_layers_learn_in_the_second_half_alone(model):
+    def learning(halves):
+        found = {name for name, parameter in halves.named_parameters() if parameter.grad is not None}
+        halves.zero_grad()
+        return [any(name.startswith(f"{model.base_model_prefix}.{part}") for name in found) for part in PARTS]
+
+    callback, seen = Technique(TechniqueParams(late_layers=1)), []
+    state = SimpleNamespace(global_step=0, max_steps=5)
+    callback.on_train_begin(None, state, None, model=model)
+    half = copy.deepcopy(model).train()  # as the bf16 training computes
+    for step in range(1, 6):
+        half(input_ids=torch.arange(5, 13)[None]).logits.square().sum().backward()
+        seen.append(learning(half))
+        state.global_step = step
+        callback.on_step_end(None, state, None, model=model)
+    callback.on_train_end(None, state, None, model=model)
+    assert seen == [[False, False, True]] * 2 + [[True, True, True]] * 3
+    assert not any(layer._forward_hooks for layer in layers(model))
+    with pytest.raises(ParamsError, match="technique.late_layers 9 is more than the 2 layers"):
+        Technique(TechniqueParams(late_layers=9)).on_train_begin(None, state, None, model=model)
 
 
 def test_low_rank_additions_are_what_learns_and_are_merged_at_the_end(model):
