@@ -53,8 +53,9 @@ class Idea(Block):
     """A name, why it might help, what it changes, and the seeds that it is trained with (all by default).
 
     changes: values of params.yaml. technique: what params.yaml has no key for. taught_by: seeds of the baseline whose
-    models teach this one (tasks/teaching.py). votes_with: seeds of the baseline whose models' probabilities are
-    averaged with those of this seed's, which is the baseline's model: trained as it is, predicted together.
+    models teach this one (tasks/teaching.py), which may change values of the block train, but reads as they do.
+    votes_with: seeds of the baseline whose models' probabilities are averaged with those of this seed's, which is the
+    baseline's model: trained as it is, predicted together.
     """
 
     name: IdeaName
@@ -71,8 +72,10 @@ class Idea(Block):
         given = [bool(self.changes) or has_technique, self.taught_by is not None, self.votes_with is not None]
         if not any(given):
             raise ValueError("values under set, a technique, or seeds under taught_by or votes_with")
+        if self.taught_by is not None and set(self.changes) == {"train"} and not has_technique:
+            given[0] = False  # the windows are the same ones to its teachers
         if sum(given) > 1:
-            raise ValueError("taught_by or votes_with alone: the other models are of the baseline")
+            raise ValueError("taught_by with values of the block train at most, and votes_with alone")
         return self
 
 
@@ -106,6 +109,7 @@ class Experiment(NamedTuple):
     name: str
     seed: int
     params: Params
+    below: Params  # of the baseline
     technique: TechniqueParams | None = None
     taught_by: tuple[int, ...] = ()
     votes_with: tuple[int, ...] = ()
@@ -115,9 +119,9 @@ class Experiment(NamedTuple):
         return [self.of_baseline(seed) for seed in (*self.taught_by, *self.votes_with)]
 
     def of_baseline(self, seed: int) -> "Experiment":
-        """The baseline's training with a seed, for an idea that changes no value."""
-        params = self.params.model_copy(update={"train": self.params.train.model_copy(update={"seed": seed})})
-        return Experiment(BASELINE, seed, params)
+        """The baseline's training with a seed."""
+        params = self.below.model_copy(update={"train": self.below.train.model_copy(update={"seed": seed})})
+        return Experiment(BASELINE, seed, params, self.below)
 
 
 def read_experiments(path: Path = EXPERIMENTS) -> Experiments:
@@ -153,6 +157,7 @@ def planned(file: Experiments, tree: dict[str, Any], where: str = str(EXPERIMENT
             name,
             seed,
             check_params(override(trees[name], {"train": {"seed": seed}}, where), where),
+            check_params(below, where),
             *more.get(name, ()),
         )
         for seed in file.seeds

@@ -71,7 +71,8 @@ def training_folder(one: Experiment, place: Place) -> Path:
     if one.technique:
         known = one.technique.model_dump_json() + sha256_file(Path(techniques.__file__))
     elif one.taught_by:
-        known = json.dumps(one.taught_by) + sha256_file(Path(teaching.__file__))
+        teachers = [training_folder(other, place).name for other in one.others()]
+        known = json.dumps(teachers) + sha256_file(Path(teaching.__file__))
     else:
         return folder
     return folder.with_name(f"{folder.name}-{hashlib.sha256(known.encode()).hexdigest()[:8]}")

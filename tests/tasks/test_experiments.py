@@ -35,6 +35,7 @@ IDEAS = [
     {"name": "overlap", "why": "reads its neighbours", "set": {"prediction": {"overlap": 4}}, "seeds": [42]},
     {"name": "half", "why": "there is no GPU here", "set": {"train": {"precision": "fp16"}}},
 ]
+SMALL = {"train": {"dropped_layers": 1}}
 WHOLE = {"set": {}, "train_documents": None, "validation_documents": None, "seed": 1}
 FILE = {BASELINE: WHOLE, "seeds": [42, 43], "ideas": IDEAS}
 NOBODY = "http://127.0.0.1:9"  # no MLflow server answers here
@@ -173,18 +174,22 @@ def test_other_models_of_the_baseline_vote_or_teach_and_their_training_counts(do
     more = [
         {"name": "vote", "why": "two know more", "votes_with": [44], "seeds": [42]},
         {"name": "taught", "why": "what they know", "taught_by": [44], "seeds": [42]},
+        {"name": "small", "why": "by a larger one", "set": SMALL, "taught_by": [44], "seeds": [42]},
     ]
     (folder / "experiments.yaml").write_text(yaml.safe_dump({**FILE, "ideas": more}))
     again = by_name(run_here(folder))
     assert again[BASELINE]["seeds"] == by_name(report)[BASELINE]["seeds"]
     trained = list((folder / ".ner/experiments").glob("*/reports/loss.csv"))
-    assert len(trained) == 6  # the four of before, seed 44 for both, and that of the pupil
+    assert len(trained) == 7  # the four of before, seed 44 for all three, and those of the pupils
     curves = {path.read_text() for path in trained}
-    assert len(curves) == 6
+    assert len(curves) == 7
+    sizes = {path.stat().st_size for path in (folder / ".ner/experiments").glob("*/model/model.safetensors")}
+    assert len(sizes) == 1 and again["small"]["seeds"][0] != again["taught"]["seeds"][0]  # teachers have all layers
     base = again[BASELINE]["seeds"][0]["seconds"]
     assert again["vote"]["seconds"] > base and again["taught"]["seconds"] > again["vote"]["seconds"] - base
     page = (folder / "reports/experiments.md").read_text()
     assert "- `vote`: votes with the baseline's models of seeds 44" in page and "- `taught`: taught by the" in page
+    assert "- `small`: train.dropped_layers 1, taught by the baseline's models of seeds 44" in page
     with pytest.raises(NerError, match="--apply taught: params.yaml has no key for its technique .taught_by"):
         to_apply(folder / "reports/experiments.json", "taught")
 
@@ -209,7 +214,8 @@ def test_the_values_of_an_idea_are_taken_into_params_yaml(done):
         ({"ideas": [{**IDEAS[0], "seeds": [7]}]}, "some of those of the baseline; slow has others"),
         ({"ideas": [{"name": "slow", "set": {"train": {}}}]}, "the key ideas.0.why is missing"),
         ({"ideas": [{"name": "none", "why": "x"}]}, "ideas.0: need values under set, a technique, or seeds under"),
-        ({"ideas": [{**IDEAS[0], "taught_by": [7]}]}, "ideas.0: need taught_by or votes_with alone"),
+        ({"ideas": [{**IDEAS[0], "votes_with": [7]}]}, "ideas.0: need taught_by with values of .* votes_with alone"),
+        ({"ideas": [{**IDEAS[1], "taught_by": [7]}]}, "ideas.0: need taught_by with values of the block train at most"),
         ({"ideas": [{"name": "x", "why": "x", "votes_with": [42]}]}, "other seeds than its own, .* not so x"),
         ({"ideas": [{"name": "x", "why": "x", "technique": {"emma": 1}}]}, "ideas.0.technique.emma is unknown"),
         (
