@@ -69,12 +69,11 @@ class Idea(Block):
     @model_validator(mode="after")
     def _agree(self) -> "Idea":
         has_technique = bool(self.technique and self.technique.model_fields_set)
-        given = [bool(self.changes) or has_technique, self.taught_by is not None, self.votes_with is not None]
-        if not any(given):
+        is_taught, votes = self.taught_by is not None, self.votes_with is not None
+        if not (self.changes or has_technique or is_taught or votes):
             raise ValueError("values under set, a technique, or seeds under taught_by or votes_with")
-        if self.taught_by is not None and set(self.changes) == {"train"} and not has_technique:
-            given[0] = False  # the windows are the same ones to its teachers
-        if sum(given) > 1:
+        readable = {"train"} if is_taught else set()  # by its teachers, whatever of that block it changes
+        if (is_taught and votes) or ((is_taught or votes) and (has_technique or set(self.changes) - readable)):
             raise ValueError("taught_by with values of the block train at most, and votes_with alone")
         return self
 
@@ -148,6 +147,7 @@ def planned(file: Experiments, tree: dict[str, Any], where: str = str(EXPERIMENT
     trees |= {idea.name: _laid_over(below, idea.changes, f"{where}, idea {idea.name}") for idea in file.ideas}
     seeds = {BASELINE: file.seeds, **{idea.name: idea.seeds or file.seeds for idea in file.ideas}}
     ideas = {idea.name: idea for idea in file.ideas}
+    baseline = check_params(below, where)
     more = {
         name: (idea.technique, tuple(idea.taught_by or ()), tuple(idea.votes_with or ()))
         for name, idea in ideas.items()
@@ -157,7 +157,7 @@ def planned(file: Experiments, tree: dict[str, Any], where: str = str(EXPERIMENT
             name,
             seed,
             check_params(override(trees[name], {"train": {"seed": seed}}, where), where),
-            check_params(below, where),
+            baseline,
             *more.get(name, ()),
         )
         for seed in file.seeds

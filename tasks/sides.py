@@ -116,11 +116,11 @@ def predict_lacking(sides: Sequence[Side], splits: Sequence[str], params: Params
 
     present = read_manifest(prepared)["fingerprint"]
     for side in sides:
-        if side.version and not all(has_read(side.version, present, split) for split in splits):
+        if side.version and not all(has_readable(side.version, present, split) for split in splits):
             predict_version(side.version, params, prepared)
 
 
-def has_read(version: Any, fingerprint: str, split: str) -> bool:
+def has_readable(version: Any, fingerprint: str, split: str) -> bool:
     """Whether predictions of that data are in a version's run and can be read. Raises RegistryError."""
     try:
         return stored_predictions(version, fingerprint, split, ADVICE).fingerprint == fingerprint
