@@ -152,7 +152,7 @@ def planned(file: Experiments, tree: dict[str, Any], where: str = str(EXPERIMENT
         name: (idea.technique, tuple(idea.taught_by or ()), tuple(idea.votes_with or ()))
         for name, idea in ideas.items()
     }
-    return [
+    plan = [
         Experiment(
             name,
             seed,
@@ -164,6 +164,10 @@ def planned(file: Experiments, tree: dict[str, Any], where: str = str(EXPERIMENT
         for name in trees
         if seed in seeds[name]
     ]
+    for one in plan:
+        if one.taught_by and one.params.train.gradient_accumulation > 1:
+            raise ParamsError(f"{where}, idea {one.name}: with taught_by train.gradient_accumulation has to be 1.")
+    return plan
 
 
 def _laid_over(tree: dict[str, Any], changes: Mapping[str, Mapping[str, Any]], where: str) -> dict[str, Any]:

@@ -35,6 +35,7 @@ IDEAS = [
     {"name": "overlap", "why": "reads its neighbours", "set": {"prediction": {"overlap": 4}}, "seeds": [42]},
     {"name": "half", "why": "there is no GPU here", "set": {"train": {"precision": "fp16"}}},
 ]
+SUMMED = {"name": "summed", "why": "x", "set": {"train": {"gradient_accumulation": 2}}, "taught_by": [7]}
 SMALL = {"train": {"dropped_layers": 1}}
 WHOLE = {"set": {}, "train_documents": None, "validation_documents": None, "seed": 1}
 FILE = {BASELINE: WHOLE, "seeds": [42, 43], "ideas": IDEAS}
@@ -215,6 +216,7 @@ def test_the_values_of_an_idea_are_taken_into_params_yaml(done):
         ({"ideas": [{"name": "slow", "set": {"train": {}}}]}, "the key ideas.0.why is missing"),
         ({"ideas": [{"name": "none", "why": "x"}]}, "ideas.0: need values under set, a technique, or seeds under"),
         ({"ideas": [{**IDEAS[0], "votes_with": [7]}]}, "ideas.0: need taught_by with values of .* votes_with alone"),
+        ({"ideas": [SUMMED]}, "idea summed: with taught_by train.gradient_accumulation has to be 1"),
         ({"ideas": [{**IDEAS[1], "taught_by": [7]}]}, "ideas.0: need taught_by with values of the block train at most"),
         ({"ideas": [{"name": "x", "why": "x", "votes_with": [42]}]}, "other seeds than its own, .* not so x"),
         ({"ideas": [{"name": "x", "why": "x", "technique": {"emma": 1}}]}, "ideas.0.technique.emma is unknown"),
