@@ -13,7 +13,8 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
-NEIGHBOURS = 128  # windows that are sorted by length together: more means less padding, and less chance in a batch
+# Sorted by length together are so many windows, or of large batches so many: more means less padding, and less chance.
+NEIGHBOURS, BATCHES = 128, 32
 
 Pick = Callable[[random.Random], list[int]]
 
@@ -59,9 +60,9 @@ class Plan:
         chance.shuffle(windows)
         if not self.by_subwords:
             return [windows[first : first + self.size] for first in range(0, len(windows), self.size)]
-        found = []
-        for first in range(0, len(windows), NEIGHBOURS):
-            group = sorted(windows[first : first + NEIGHBOURS], key=lambda window: -self.lengths[window])
+        found, together = [], max(NEIGHBOURS, BATCHES * self.size // max(1, max(self.lengths, default=1)))
+        for first in range(0, len(windows), together):
+            group = sorted(windows[first : first + together], key=lambda window: -self.lengths[window])
             while group:
                 count = max(1, self.size // max(1, self.lengths[group[0]]))
                 found.append(group[:count])

@@ -1,11 +1,11 @@
-"""The Trainer of Transformers with this project's batches, bf16 on CPUs, learning rates by layer, and evaluation by the
-prediction core.
+"""The Trainer of Transformers with this project's batches, bf16 in its own way, learning rates by layer, and evaluation
+by the prediction core.
 
 trainer = TokenTrainer(model=model, args=arguments, features=rows, plan=plan, groups=groups, judge=judge, half=True)
 """
 
-import copy
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,16 +15,18 @@ from transformers import Trainer
 
 from ner.batching import Plan
 from ner.encoding import IGNORED
+from tasks.half_steps import HalfCopy, RecordedSteps
 
 Judge = Callable[[Any], dict[str, float]]
+LENGTHS = 8  # windows of recorded steps are padded to a multiple of it: fewer shapes, each of which is recorded
 
 
 class TokenTrainer(Trainer):
     """features: what each window of the plan is, input_ids and labels. groups: parameters with learning rate and decay.
 
-    judge: scores a model after each epoch: eval_loss and the like. half: compute in bf16, from a copy of the weights
-    that the optimizer keeps in fp32 (the way of mixed-precision training by Micikevicius et al., 2018, without a scale
-    of the loss, which bf16 does not need); otherwise as the TrainingArguments say. label_smoothing: of the loss.
+    judge: scores a model after each epoch: eval_loss and the like. half: compute by tasks.half_steps, on a GPU recorded
+    where a step is one batch; otherwise as the TrainingArguments say. label_smoothing: of the loss.
+    A callback with a method `on_batch` is given the inputs of each batch before they are computed.
     """
 
     def __init__(
@@ -44,13 +46,15 @@ class TokenTrainer(Trainer):
         )
         self.plan, self.groups, self.judge, self.pad_token_id = plan, groups, judge, pad_token_id
         self.is_half = half
+        self.is_recorded = half and not self.args.use_cpu and self.args.gradient_accumulation_steps == 1
         self._half: HalfCopy | None = None
+        self._recorded: RecordedSteps | None = None
 
     def get_train_dataloader(self) -> DataLoader:
         loader = DataLoader(
             self.train_dataset,
             batch_sampler=EpochSampler(self.plan),
-            collate_fn=lambda rows: padded(rows, self.pad_token_id),
+            collate_fn=partial(padded, pad_token_id=self.pad_token_id, multiple=LENGTHS if self.is_recorded else 1),
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory and not self.args.use_cpu,
         )
@@ -63,15 +67,20 @@ class TokenTrainer(Trainer):
         return self.optimizer
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        tell_batch(self, inputs)
         if not self.is_half:
             return super().training_step(model, inputs, num_items_in_batch)
         if self._half is None:
             self._half = HalfCopy(self.model)  # not before: a resumed run has its weights only now
-        half = self._half.refreshed().train()
-        loss = self.compute_loss(half, self._prepare_inputs(inputs), num_items_in_batch=num_items_in_batch)
-        loss.backward()
-        self._half.give_gradients()
-        return loss.detach()
+            self._recorded = RecordedSteps(self._half, self.loss_of) if self.is_recorded else None
+        inputs = self._prepare_inputs(inputs)
+        if self._recorded is not None:
+            return self._recorded(inputs, num_items_in_batch)
+        return self._half.step(self.loss_of, inputs, num_items_in_batch)
+
+    def loss_of(self, model: Any, inputs: dict[str, Any], count: torch.Tensor) -> torch.Tensor:
+        """The loss of a model; count: tokens with a tag in the whole step."""
+        return self.compute_loss(model, dict(inputs), num_items_in_batch=count)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Scores by `judge`, computed once and told to all processes."""
@@ -85,30 +94,6 @@ class TokenTrainer(Trainer):
         self.log(scores[0])
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, scores[0])
         return scores[0]
-
-
-class HalfCopy:
-    """A model in bf16 beside the one in fp32 whose parameters are trained."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = copy.deepcopy(model).to(torch.bfloat16)
-        pairs = zip(model.parameters(), self.model.parameters(), strict=True)
-        self.pairs = [(full, half) for full, half in pairs if full.requires_grad]
-
-    @torch.no_grad()
-    def refreshed(self) -> Any:
-        """The bf16 model with the present weights."""
-        torch._foreach_copy_([half for _, half in self.pairs], [full for full, _ in self.pairs])
-        return self.model
-
-    @torch.no_grad()
-    def give_gradients(self) -> None:
-        """Add the gradients of the bf16 model to those of the other, and forget them."""
-        for full, half in self.pairs:
-            if half.grad is None:
-                continue
-            full.grad = half.grad.float() if full.grad is None else full.grad.add_(half.grad)
-            half.grad = None
 
 
 class EpochSampler(Sampler[list[int]]):
@@ -130,6 +115,13 @@ class EpochSampler(Sampler[list[int]]):
         self.epoch = epoch
 
 
+def tell_batch(trainer: Trainer, inputs: dict[str, Any]) -> None:
+    """Give the inputs of a batch to those callbacks that have a method `on_batch`."""
+    for callback in trainer.callback_handler.callbacks:
+        if hasattr(callback, "on_batch"):
+            callback.on_batch(inputs)
+
+
 def token_loss(label_smoothing: float) -> Callable[..., torch.Tensor]:
     """Cross-entropy of each token's tag, averaged over the tokens of a step, in all its batches and processes alike."""
 
@@ -143,9 +135,9 @@ def token_loss(label_smoothing: float) -> Callable[..., torch.Tensor]:
     return loss
 
 
-def padded(rows: list[dict[str, list[int]]], pad_token_id: int) -> dict[str, torch.Tensor]:
-    """input_ids, attention_mask and labels of windows, each [windows, subwords of the longest]."""
-    longest = max(len(row["input_ids"]) for row in rows)
+def padded(rows: list[dict[str, list[int]]], pad_token_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
+    """input_ids, attention_mask and labels of windows, each [windows, subwords of the longest, up to a multiple]."""
+    longest = -(-max(len(row["input_ids"]) for row in rows) // multiple) * multiple
     ids = torch.full((len(rows), longest), pad_token_id)
     mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
     for index, row in enumerate(rows):

@@ -37,12 +37,8 @@ class Clock(TrainerCallback):
         self.read: list[torch.Tensor] = []  # kept where they are, or a GPU would have to wait for each
         self.cells = 0
 
-    def __deepcopy__(self, memo: Any) -> "Clock":
-        return self  # a copy of the network that is trained in its place tells the same clock
-
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         self.model = model
-        self.hook = model.register_forward_pre_hook(self._count, with_kwargs=True)
         self.mark = now()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -60,15 +56,12 @@ class Clock(TrainerCallback):
 
     on_save = on_evaluate
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.hook.remove()
-
-    def _count(self, model: Any, _: Any, inputs: dict[str, Any]) -> None:
-        if model.training:
-            mask = inputs.get("attention_mask")
-            read = torch.ones_like(inputs["input_ids"]) if mask is None else mask
-            self.read.append(read.sum().cpu() if read.device.type == "cpu" else read.sum())
-            self.cells += read.numel()
+    def on_batch(self, inputs: dict[str, Any]) -> None:
+        """Count a batch; tasks.trainer.tell_batch gives it."""
+        mask = inputs.get("attention_mask")
+        read = torch.ones_like(inputs["input_ids"]) if mask is None else mask
+        self.read.append(read.sum().cpu() if read.device.type == "cpu" else read.sum())
+        self.cells += read.numel()
 
     def result(self) -> dict[str, Any]:
         """Sums over the steps after the warm-up. Raises NerError where there are none.

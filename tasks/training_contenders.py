@@ -23,6 +23,7 @@ from ner.prediction import load_tokenizer
 from tasks.contenders import parameters
 from tasks.prepared import Split, read_manifest, read_split
 from tasks.train import train, use_gpu
+from tasks.trainer import tell_batch
 from tasks.training_clock import Clock
 from tasks.training_log import TrainingLog
 
@@ -45,7 +46,7 @@ def plain(base: Path, prepared: Path, batch: int, params: Params, scratch: Path,
         report_to=[],
         disable_tqdm=True,
     )
-    trainer = Trainer(
+    trainer = Plain(
         model=model,
         args=arguments,
         train_dataset=labelled(tokenizer, read_split(prepared, "train")),
@@ -55,6 +56,14 @@ def plain(base: Path, prepared: Path, batch: int, params: Params, scratch: Path,
     trainer.remove_callback(PrinterCallback)
     trainer.train()
     return {"precision": "fp32"}
+
+
+class Plain(Trainer):
+    """The Trainer as it is, which tells the clock what it reads."""
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **kwargs: Any) -> torch.Tensor:
+        tell_batch(self, inputs)
+        return super().training_step(model, inputs, *rest, **kwargs)
 
 
 def labelled(tokenizer: Any, split: Split) -> list[dict[str, list[int]]]:

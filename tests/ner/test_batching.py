@@ -21,6 +21,12 @@ def test_every_window_is_read_once_an_epoch_in_batches_within_the_size(processes
     assert plan.padding() < 0.15
 
 
+def test_large_batches_are_no_more_padded_than_small_ones():
+    lengths = LENGTHS * 20
+    small, large = (Plan(lengths, size, seed=1, epochs=1).padding() for size in (512, 8192))
+    assert large < small + 0.05
+
+
 def test_the_order_depends_on_the_seed_and_the_epoch_alone():
     one, two, other = (Plan(LENGTHS, 256, seed=seed, epochs=2) for seed in (1, 1, 2))
     assert [one.batches(epoch) for epoch in range(2)] == [two.batches(epoch) for epoch in range(2)]

@@ -45,7 +45,7 @@ def test_every_word_of_every_sentence_has_a_prediction_in_whichever_window(folde
 
 def test_the_stored_logits_are_the_models_to_the_last_bit(folder, prepared, model):
     stored, corpus = read_predictions(folder, "test"), read_split(prepared, "test")
-    tagger = Tagger.load(model)
+    tagger = Tagger.load(model, device="auto")
     assert (np.concatenate(tagger.logits(corpus.tokens, corpus.document_ids)) == stored.logits_document).all()
     assert (np.concatenate(tagger.logits(corpus.tokens)) == stored.logits_alone).all()
     assert (stored.logits_alone != stored.logits_document).any()

@@ -1,0 +1,150 @@
+"""Steps in bf16: gradients in fp32, the same whether launched or recorded; what cannot be recorded is launched.
+
+A CUDA graph is stood in for by one that runs what it records, and replays nothing.
+"""
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from tasks.half_steps import LAUNCHED, HalfCopy, RecordedSteps
+from tasks.trainer import padded
+
+
+class Network(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.head = torch.nn.Embedding(20, 8), torch.nn.Linear(8, 3)
+        self.unused = torch.nn.Linear(8, 3)
+        self.words.requires_grad_(False)
+
+    def forward(self, input_ids):
+        return self.head(self.words(input_ids))
+
+
+def loss_of(model, inputs, count):
+    logits = model(input_ids=inputs["input_ids"]).float().flatten(0, 1)
+    return cross_entropy(logits, inputs["labels"].flatten(), reduction="sum") / count
+
+
+def batch(rows, length):
+    ids = torch.arange(rows * length).reshape(rows, length) % 20
+    return {"input_ids": ids, "labels": ids % 3}, torch.tensor(rows * length)
+
+
+class Graph:
+    replayed = 0
+
+    def pool(self):
+        return (0, 1)
+
+    def replay(self):
+        Graph.replayed += 1
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """Graphs as said above; returns the names of the pools that they are recorded in."""
+    pools = []
+
+    @contextmanager
+    def record(graph, pool=None, capture_error_mode="global"):
+        assert capture_error_mode == "thread_local"  # another thread pins memory meanwhile
+        pools.append(pool)
+        yield
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", record)
+    Graph.replayed = 0
+    return pools
+
+
+def gradients(model):
+    return {name: weights.grad for name, weights in model.named_parameters() if weights.grad is not None}
+
+
+def test_gradients_are_in_fp32_and_add_up_over_the_batches_of_a_step():
+    model = Network()
+    half = HalfCopy(model)
+    inputs, count = batch(2, 4)
+    loss = half.step(loss_of, inputs, count)
+    once = {name: gradient.clone() for name, gradient in gradients(model).items()}
+    assert set(once) == {"head.weight", "head.bias"} and all(one.dtype == torch.float32 for one in once.values())
+    assert loss == pytest.approx(float(loss_of(model, inputs, count).detach()), rel=0.02)
+    half.step(loss_of, inputs, count)
+    torch.testing.assert_close(gradients(model), {name: 2 * gradient for name, gradient in once.items()})
+
+
+def test_a_recorded_step_gives_the_loss_and_the_gradients_of_a_launched_one(cuda):
+    model = Network()
+    half = HalfCopy(model)
+    steps, (inputs, count) = RecordedSteps(half, loss_of), batch(2, 4)
+    expected = half.step(loss_of, inputs, count)
+    wanted = {name: gradient.clone() for name, gradient in gradients(model).items()}
+    for number in range(LAUNCHED + 2):
+        model.zero_grad()
+        assert steps(inputs, count) == expected
+        torch.testing.assert_close(gradients(model), wanted, rtol=0, atol=0)
+        assert Graph.replayed == max(0, number + 1 - LAUNCHED)
+
+
+def test_each_shape_that_is_met_often_is_recorded_once_and_all_share_their_memory(cuda):
+    steps = RecordedSteps(HalfCopy(Network()), loss_of)
+    for rows, length in [(2, 4)] * (LAUNCHED + 3) + [(3, 4)] * (LAUNCHED + 3) + [(1, 4)] * LAUNCHED:
+        steps(*batch(rows, length))
+    assert cuda == [None, (0, 1)] and set(steps.recordings) == {torch.Size([2, 4]), torch.Size([3, 4])}
+
+
+def test_a_replay_reads_the_batch_that_it_is_given(cuda):
+    steps, (inputs, count) = RecordedSteps(HalfCopy(Network()), loss_of), batch(2, 4)
+    for _ in range(LAUNCHED + 1):
+        steps(inputs, count)
+    other = {"input_ids": inputs["input_ids"] + 1, "labels": 2 - inputs["labels"]}
+    steps(other, torch.tensor(5))
+    recording = steps.recordings[inputs["input_ids"].shape]
+    torch.testing.assert_close(recording.inputs, other)
+    assert recording.count == 5 and inputs["labels"][0, 0] == 0  # the batch itself is not written to
+
+
+def test_a_network_that_cannot_be_recorded_is_launched_and_a_line_says_so_once(monkeypatch, capsys):
+    @contextmanager
+    def refuse(*args, **kwargs):
+        yield
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", refuse)
+    model = Network()
+    half = HalfCopy(model)
+    steps, (inputs, count) = RecordedSteps(half, loss_of), batch(2, 4)
+    expected = half.step(loss_of, inputs, count)
+    wanted = {name: gradient.clone() for name, gradient in gradients(model).items()}
+    for _ in range(LAUNCHED + 3):
+        model.zero_grad()
+        assert steps(inputs, count) == expected
+    torch.testing.assert_close(gradients(model), wanted, rtol=0, atol=0)
+    said = capsys.readouterr().err
+    assert said.count("cannot be recorded: operation not permitted when stream is capturing\n") == 1
+
+
+def test_a_network_with_hooks_is_not_recorded_since_they_would_run_once(cuda):
+    half = HalfCopy(Network())
+    seen = []
+    hook = half.model.head.register_forward_hook(lambda *_: seen.append(1))
+    steps = RecordedSteps(half, loss_of)
+    for _ in range(LAUNCHED + 3):
+        steps(*batch(2, 4))
+    assert len(seen) == LAUNCHED + 3 and not steps.recordings
+    hook.remove()
+    steps(*batch(2, 4))
+    assert len(steps.recordings) == 1
+
+
+def test_windows_of_recorded_steps_are_padded_to_a_multiple():
+    rows = [{"input_ids": [5] * length, "labels": [0] * length} for length in (3, 9)]
+    assert padded(rows, 1)["input_ids"].shape == (2, 9)
+    found = padded(rows, 1, multiple=8)
+    assert found["input_ids"].shape == (2, 16) and found["attention_mask"].sum() == 12
+    assert (found["input_ids"][1, 9:] == 1).all() and (found["labels"][1, 9:] == -100).all()
