@@ -70,7 +70,7 @@ def check_layers(params: TrainParams, layers: int) -> None:
     if params.dropped_layers + params.frozen_layers >= layers:
         raise ParamsError(
             f"params.yaml, train: the encoder has {layers} layers; dropped_layers {params.dropped_layers} and "
-            f"frozen_layers {params.frozen_layers} leave none to train."
+            f"frozen_layers {params.frozen_layers} leave none to train: lower them, or set them to 0."
         )
 
 
