@@ -215,8 +215,8 @@ def computes_in_half(params: TrainParams) -> bool:
 def compute_the_same_again() -> None:
     """Let CUDA take only kernels whose results do not depend on the order in which its blocks end.
 
-    That is what the Trainer's full_determinism is for, which also waits for every kernel, gives cuBLAS little room and
-    fills new memory: half as long again for the same bytes. Source: PyTorch, "Reproducibility".
+    The Trainer's full_determinism does that too, but also waits for every kernel, gives cuBLAS 128 KiB to work in, and
+    new memory is filled before it is written. Source: PyTorch, "Reproducibility".
     """
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     torch.use_deterministic_algorithms(True)
