@@ -65,7 +65,6 @@ def label_drift(counts: dict[str, int], reference: dict[str, int]) -> float:
 
 def shared_share(sentences: Iterable[Sequence[str]], training: Iterable[Sequence[str]]) -> float:
     """Share, 0 to 1, of the distinct sentences of COMPARED_TOKENS or more that are in `training` too; 0 without any."""
-    texts, known = (
-        {tuple(tokens) for tokens in part if len(tokens) >= COMPARED_TOKENS} for part in (sentences, training)
-    )
-    return len(texts & known) / len(texts) if texts else 0.0
+    texts = {tuple(tokens) for tokens in sentences if len(tokens) >= COMPARED_TOKENS}
+    shared = {text for text in map(tuple, training) if text in texts}
+    return len(shared) / len(texts) if texts else 0.0

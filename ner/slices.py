@@ -30,9 +30,12 @@ COLUMNS = ["slice", "value", "precision", "recall", "f1", "f1_low", "f1_high", "
 Mentions = dict[str, set[str]]
 
 
-def known_mentions(sentences: Sequence[Sequence[str]], table: pd.DataFrame) -> Mentions:
-    """The types that each mention of the training split has. table: its gold entities (ner.entities.entity_table)."""
-    known: Mentions = {}
+def known_mentions(sentences: Sequence[Sequence[str]], table: pd.DataFrame, known: Mentions | None = None) -> Mentions:
+    """The types that each mention of the training split has. table: its gold entities (ner.entities.entity_table).
+
+    known: those of parts before it, to which these are added.
+    """
+    known = {} if known is None else known
     for row in table.itertuples():
         known.setdefault(" ".join(sentences[row.sentence][row.start : row.end]), set()).add(row.type)
     return known

@@ -10,6 +10,7 @@ Writes  reports/metrics.json, reports/scores.json (its headline), reports/{per_t
 Validation decides at the gate and fits the temperature; test is reported. All is scored on whole sentences.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from tasks.cli import run_stage
 from tasks.corrected import corrected_scores
 from tasks.io import read_json, read_params, replacing_folder, write_json, write_text
 from tasks.predictions import Predictions, read_predictions
-from tasks.prepared import read_manifest, read_split, to_tags
+from tasks.prepared import read_manifest, read_parts, to_tags
 from tasks.tables import scores_table
 from tasks.tracking import try_log_evaluation
 
@@ -51,7 +52,7 @@ def evaluate(params: Params, prepared: Path, reports: Path) -> dict[str, Any]:
     splits = {name: read_predictions(reports / "predictions", name) for name in SPLITS}
     validation, test = splits["validation"], splits["test"]
     temperature = fit_temperature(validation.logits, validation.gold_ids())
-    sentences, known = training_facts(prepared)
+    known = training_mentions(prepared)
     metrics: dict[str, Any] = {
         "mode": MODE,
         "context": validation.context,
@@ -63,7 +64,7 @@ def evaluate(params: Params, prepared: Path, reports: Path) -> dict[str, Any]:
     disagreements = {}
     for name, predictions in splits.items():
         scores, own, differing = score_split(predictions, temperature, known, params.evaluation)
-        scores["shared_sentences"] = shared_share(predictions.tokens, sentences)
+        scores["shared_sentences"] = shared_share(predictions.tokens, training_sentences(prepared))
         metrics[name], disagreements[name] = scores, differing
         tables.append({table: rows.assign(split=name) for table, rows in own.items()})
     metrics["test_corrected"] = corrected_scores(test, params.evaluation)
@@ -78,11 +79,17 @@ def evaluate(params: Params, prepared: Path, reports: Path) -> dict[str, Any]:
     return metrics
 
 
-def training_facts(prepared: Path) -> tuple[list[list[str]], Mentions]:
-    """The sentences of the training split, and the mentions that it has with their types."""
-    split = read_split(prepared, "train")
-    tags = to_tags(split.tag_ids, read_manifest(prepared)["labels"])
-    return split.tokens, known_mentions(split.tokens, entity_table(tags))
+def training_mentions(prepared: Path) -> Mentions:
+    """The mentions of the training split with their types; a part of it is in memory at a time."""
+    labels, known = read_manifest(prepared)["labels"], {}
+    for part in read_parts(prepared, "train"):
+        known_mentions(part.tokens, entity_table(to_tags(part.tag_ids, labels)), known)
+    return known
+
+
+def training_sentences(prepared: Path) -> Iterator[list[str]]:
+    """The sentences of the training split; a part of it is in memory at a time."""
+    return (tokens for part in read_parts(prepared, "train") for tokens in part.tokens)
 
 
 def score_split(

@@ -110,10 +110,10 @@ def judge_format(params: Params, root: Path, model: Path, folder: Path) -> dict[
     from ner.corpus import shared_share
     from ner.onnx_model import FILE
     from tasks.champion import against_champion, bootstrap_settings, compare
-    from tasks.evaluate import score_split, training_facts
+    from tasks.evaluate import score_split, training_mentions, training_sentences
     from tasks.predictions import read_predictions
 
-    metrics, (sentences, known) = read_json(root / "reports" / "metrics.json"), training_facts(root / PREPARED)
+    metrics, known = read_json(root / "reports" / "metrics.json"), training_mentions(root / PREPARED)
     scored: dict[str, Any] = {name: metrics[name] for name in ("mode", "fingerprint", "bootstrap", "temperature")}
     originals: dict[str, Champion] = {}
     for name in SPLITS:
@@ -121,7 +121,7 @@ def judge_format(params: Params, root: Path, model: Path, folder: Path) -> dict[
         theirs = read_predictions(root / "reports" / "predictions", name)
         settings = bootstrap_settings(metrics, theirs)
         scored[name], _, _ = score_split(ours, metrics["temperature"], known, params.evaluation)
-        scored[name]["shared_sentences"] = shared_share(ours.tokens, sentences)
+        scored[name]["shared_sentences"] = shared_share(ours.tokens, training_sentences(root / PREPARED))
         is_same = ours.tags(ours.logits) == theirs.tags(theirs.logits)
         originals[name] = Champion(
             name="fp32, safetensors",

@@ -19,16 +19,17 @@ from ner.params import Params
 from ner.prediction import Tagger
 from tasks.cli import run_stage
 from tasks.io import read_params, replacing_folder
-from tasks.predictions import Predictions, write_predictions
-from tasks.prepared import Split, read_manifest, read_split, to_tags
+from tasks.predictions import Predictions, write_parts
+from tasks.prepared import Split, read_manifest, read_parts, to_tags
 
 PREPARED, MODEL, REPORTS = Path("data/prepared"), Path("models/ner"), Path("reports")
 SPLITS = ("validation", "test")
 
 
-def predict(params: Params, prepared: Path, model: Path, folder: Path) -> dict[str, Predictions]:
-    """Write the predictions of both splits into `folder` and return them.
+def predict(params: Params, prepared: Path, model: Path, folder: Path) -> dict[str, tuple[int, int]]:
+    """Write the predictions of both splits into `folder` and return how many sentences and tokens each has.
 
+    Whole documents of so many sentences are in memory at a time (tasks.prepared.PART).
     Raises ModelError where the model's tags are not those of the data.
     """
     tagger = load_tagger(model, params)
@@ -37,12 +38,14 @@ def predict(params: Params, prepared: Path, model: Path, folder: Path) -> dict[s
         raise ModelError(
             f"{model} was trained on the tags {tagger.labels}, {prepared} has {manifest['labels']}: run `dvc repro`."
         )
-    done = {}
+    done, fingerprint = {}, manifest["fingerprint"]
     with replacing_folder(folder) as temporary:
         for name in SPLITS:
-            split = read_split(prepared, name)
-            done[name] = predict_split(tagger, split, params, name, manifest["fingerprint"])
-            write_predictions(temporary / f"{name}.parquet", done[name])
+            parts = (
+                predict_split(tagger, part, params, f"{name}, part {number}" if number else name, fingerprint)
+                for number, part in enumerate(read_parts(prepared, name))
+            )
+            done[name] = write_parts(temporary / f"{name}.parquet", parts)
     return done
 
 
@@ -100,8 +103,8 @@ class Bar:
 
 def main() -> None:
     done = predict(read_params(), PREPARED, MODEL, REPORTS / "predictions")
-    for name, predictions in done.items():
-        print(f"{name}: {len(predictions.tokens):,} sentences, {predictions.words:,} words", flush=True)
+    for name, (sentences, words) in done.items():
+        print(f"{name}: {sentences:,} sentences, {words:,} words", flush=True)
 
 
 if __name__ == "__main__":

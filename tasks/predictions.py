@@ -5,7 +5,7 @@ probabilities = predictions.probabilities(temperature)      # [n_tokens, n_label
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ner.decoding import best_tags
 from ner.entities import entity_table
 from ner.errors import NerError
 from ner.probability import softmax
+from tasks.prepared import to_lists
 
 AGAIN = "run `dvc repro predict`, which makes it again"
 
@@ -78,6 +79,25 @@ class Predictions:
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write parquet: the lists as columns, the logits of a sentence as one list of n_tokens x n_labels numbers."""
+    write_parts(path, [predictions])
+
+
+def write_parts(path: Path, parts: Iterable[Predictions]) -> tuple[int, int]:
+    """Write one split that comes in parts, of which one is in memory at a time: its sentences and its tokens."""
+    writer, sentences, tokens = None, 0, 0
+    try:
+        for part in parts:
+            table = _table(part)
+            writer = writer or pq.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+            sentences, tokens = sentences + len(part.tokens), tokens + part.words
+    finally:
+        if writer:
+            writer.close()
+    return sentences, tokens
+
+
+def _table(predictions: Predictions) -> pa.Table:
     about = {name: getattr(predictions, name) for name in ("labels", "context", "fingerprint")}
     table = pa.table(
         {
@@ -92,7 +112,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             "logits_alone": _lists(predictions.logits_alone, predictions.tokens),
         }
     )
-    pq.write_table(table.replace_schema_metadata({"ner": json.dumps(about, ensure_ascii=False)}), path)
+    return table.replace_schema_metadata({"ner": json.dumps(about, ensure_ascii=False)})
 
 
 def read_predictions(folder: Path, split: str) -> Predictions:
@@ -101,8 +121,8 @@ def read_predictions(folder: Path, split: str) -> Predictions:
     try:
         table = pq.read_table(path)
         about: dict[str, Any] = json.loads(table.schema.metadata[b"ner"])
-        columns = ("document_id", "sentence_id", "line", "tokens", "gold")
-        lists = [table[name].to_pylist() for name in columns]
+        lists = [table[name].to_pylist() for name in ("document_id", "sentence_id", "line")]
+        lists += [to_lists(table[name]) for name in ("tokens", "gold")]
         logits = [_rows(table[name], len(about["labels"])) for name in ("logits_document", "logits_alone")]
     except FileNotFoundError:
         raise NerError(f"{path} is missing: run `dvc repro predict`, which makes it.") from None

@@ -8,10 +8,11 @@ split = read_split(Path("data/prepared"), "train")     # split.tokens[0], split.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,6 +21,7 @@ from tasks.io import sha256_file
 
 MANIFEST, PROBLEMS = "manifest.json", "problems.csv"
 UNLABELLED = "unlabelled"
+PART = 20_000  # sentences
 AGAIN = "run `dvc repro ingest`, which makes it again"
 
 
@@ -57,10 +59,8 @@ def read_sentences(folder: Path, split: str) -> pa.Table:
     path = folder / _about(folder, split)["parquet"]
     try:
         return pq.read_table(path)
-    except FileNotFoundError:
-        raise NerError(f"{path} is missing: {AGAIN}.") from None
-    except pa.ArrowInvalid as error:
-        raise NerError(f"{path} cannot be read ({str(error).splitlines()[0]}): {AGAIN}.") from None
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise _unreadable(path, error) from None
 
 
 def read_split(folder: Path, split: str) -> Split:
@@ -69,10 +69,41 @@ def read_split(folder: Path, split: str) -> Split:
     Raises NerError as read_sentences does, and where the file is not the one that the manifest describes.
     """
     table = read_sentences(folder, split)
-    about = _about(folder, split)
-    if sha256_file(folder / about["parquet"]) != about["sha256"]:
-        raise NerError(f"{folder / about['parquet']} has another sha256 than {MANIFEST} says: {AGAIN}.")
-    return Split(*(table[name].to_pylist() for name in ("document_id", "sentence_id", "line", "tokens", "ner_tags")))
+    _check_digest(folder, split)
+    return _split(table)
+
+
+def read_parts(folder: Path, split: str, size: int = PART) -> Iterator[Split]:
+    """What read_split gives, in parts: whole documents of together `size` sentences or a few more; at least one part.
+
+    A document is what neighbours of one document_id are. Raises what read_split raises.
+    """
+    path = folder / _about(folder, split)["parquet"]
+    if path.exists():
+        _check_digest(folder, split)
+    left: pa.Table | None = None
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(size):
+                rows = pa.Table.from_batches([batch])
+                left = rows if left is None else pa.concat_tables([left, rows])
+                documents = left["document_id"].to_numpy()
+                ends = np.flatnonzero(documents[1:] != documents[:-1]) + 1
+                if left.num_rows >= size and len(ends):
+                    yield _split(left.slice(0, ends[-1]))
+                    left = left.slice(ends[-1])
+            yield _split(file.schema_arrow.empty_table() if left is None else left)
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise _unreadable(path, error) from None
+
+
+def to_lists(column: pa.ChunkedArray) -> list[list[str]]:
+    """Lists of strings of which equal ones are one object, so that a corpus takes little more than its vocabulary."""
+    whole = column.combine_chunks()
+    words = whole.flatten().dictionary_encode()
+    shared = np.array(words.dictionary.to_pylist(), dtype=object)[words.indices.to_numpy()]
+    ends = np.cumsum(whole.value_lengths().to_numpy())
+    return [part.tolist() for part in np.split(shared, ends[:-1])] if len(ends) else []
 
 
 def labels(table: pa.Table) -> list[str]:
@@ -84,6 +115,23 @@ def labels(table: pa.Table) -> list[str]:
 def to_tags(tag_ids: Sequence[Sequence[int]], names: Sequence[str]) -> list[list[str]]:
     """Tags in words for ids, a list a sentence."""
     return [[names[index] for index in ids] for ids in tag_ids]
+
+
+def _split(table: pa.Table) -> Split:
+    ids, tokens = ("document_id", "sentence_id", "line"), to_lists(table["tokens"])
+    return Split(*(table[name].to_pylist() for name in ids), tokens, table["ner_tags"].to_pylist())
+
+
+def _check_digest(folder: Path, split: str) -> None:
+    about = _about(folder, split)
+    if sha256_file(folder / about["parquet"]) != about["sha256"]:
+        raise NerError(f"{folder / about['parquet']} has another sha256 than {MANIFEST} says: {AGAIN}.")
+
+
+def _unreadable(path: Path, error: Exception) -> NerError:
+    if isinstance(error, FileNotFoundError):
+        return NerError(f"{path} is missing: {AGAIN}.")
+    return NerError(f"{path} cannot be read ({str(error).splitlines()[0]}): {AGAIN}.")
 
 
 def _about(folder: Path, split: str) -> dict[str, Any]:

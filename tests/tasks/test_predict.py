@@ -1,10 +1,15 @@
 """Every word is predicted once in both contexts, stored with nothing lost, and a model of other tags is refused."""
 
+import hashlib
+import json
 import shutil
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from ner.errors import ModelError, NerError
@@ -13,7 +18,7 @@ from ner.probability import TEMPERATURE
 from tasks.io import read_params
 from tasks.predict import predict, predict_split
 from tasks.predictions import read_predictions, write_predictions
-from tasks.prepared import read_manifest, read_split, to_tags
+from tasks.prepared import Split, read_manifest, read_parts, read_split, to_tags
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = read_params(ROOT / "params.yaml")
@@ -66,6 +71,47 @@ def test_a_corpus_without_documents_is_predicted_once(prepared, model):
     corpus = read_split(prepared, "test")._replace(document_ids=list(range(len(read_split(prepared, "test").tokens))))
     done = predict_split(Tagger.load(model), corpus, PARAMS, "test", "f")
     assert done.logits_document is done.logits_alone
+
+
+@pytest.mark.parametrize("size", [1, 2, 10_000])
+def test_a_split_is_read_in_parts_of_whole_documents(prepared, size):
+    whole = read_split(prepared, "test")
+    parts = list(read_parts(prepared, "test", size))
+    for column in Split._fields:
+        assert [value for part in parts for value in getattr(part, column)] == getattr(whole, column)
+    assert len(parts) > 1 or size == 10_000
+    assert all(one.document_ids[-1] != other.document_ids[0] for one, other in pairwise(parts))
+    assert all(len(part.tokens) >= size for part in parts[:-1])
+
+
+def test_a_split_without_sentences_is_one_part_and_a_damaged_one_is_refused(prepared, tmp_path):
+    folder = Path(shutil.copytree(prepared, tmp_path / "prepared"))
+    path = folder / "test.parquet"
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(NerError, match=r"test\.parquet has another sha256"):
+        list(read_parts(folder, "test"))
+    pq.write_table(pq.read_table(prepared / "test.parquet").slice(0, 0), path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["splits"]["test"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert list(read_parts(folder, "test")) == [Split([], [], [], [], [])] == [read_split(folder, "test")]
+
+
+def test_equal_words_of_a_split_are_one_object(prepared):
+    words = [token for tokens in read_split(prepared, "train").tokens for token in tokens]
+    assert len({id(word) for word in words}) == len(set(words))
+
+
+def test_predictions_in_parts_are_those_of_the_whole_split(folder, prepared, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.predict.read_parts", partial(read_parts, size=1))
+    counted = predict(PARAMS, prepared, model, tmp_path / "parts")
+    one, whole = read_predictions(tmp_path / "parts", "test"), read_predictions(folder, "test")
+    assert counted["test"] == (len(whole.tokens), whole.words)
+    assert pq.ParquetFile(tmp_path / "parts" / "test.parquet").num_row_groups > 1
+    for name in ("document_ids", "sentence_ids", "lines", "tokens", "gold", "labels", "fingerprint"):
+        assert getattr(one, name) == getattr(whole, name)
+    for name in ("logits_document", "logits_alone"):
+        assert getattr(one, name) == pytest.approx(getattr(whole, name), abs=1e-5)
 
 
 def test_both_contexts_are_stored_and_the_trained_one_is_judged(folder):
