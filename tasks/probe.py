@@ -31,7 +31,7 @@ from tasks.prepared import read_manifest
 from tasks.yaml_file import YamlFile
 
 PREPARED, BASE = Path("data/prepared"), Path("models/base")
-WARM_UP = 1  # steps that are not timed
+WARM_UP, WARM_UP_ON_GPU = 1, 4  # steps that are not timed; on a GPU the third one is recorded (tasks/half_steps.py)
 ENOUGH = 0.95  # of the highest rate
 FULL = 0.9  # of the memory
 UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
@@ -111,10 +111,12 @@ def measured(params: Params, labels: list[str], batch: int, steps: int, base: Pa
     from tasks.train import use_gpu
     from tasks.training_clock import Clock
 
-    clock, on_gpu = Clock(WARM_UP), use_gpu(params.train)
+    on_gpu = use_gpu(params.train)
+    warm_up = WARM_UP_ON_GPU if on_gpu else WARM_UP
+    clock = Clock(warm_up)
     try:
         with TemporaryDirectory(prefix="ner-probe-") as scratch:
-            train_steps(params, labels, batch, WARM_UP + steps, base, Path(scratch), clock)
+            train_steps(params, labels, batch, warm_up + steps, base, Path(scratch), clock)
     except RuntimeError as error:
         if not should_reduce_batch_size(error):
             raise
@@ -137,12 +139,14 @@ def train_steps(
     from ner.batching import Plan
     from tasks.allocator import keep_memory
     from tasks.new_model import load_reader, new_model, parameter_groups
-    from tasks.train import computes_in_half, training_arguments
+    from tasks.train import compute_the_same_again, computes_in_half, training_arguments, use_gpu
     from tasks.trainer import TokenTrainer
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     keep_memory()
+    if use_gpu(params.train):
+        compute_the_same_again()
     tokenizer, twins = load_reader(base, params.encoding)
     model = new_model(base, labels, params.encoding, params.train, twins)
     changes = {"epochs": 1.0, "processes": 1, "gradient_accumulation": 1, "batch_size": batch}

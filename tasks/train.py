@@ -218,7 +218,7 @@ def compute_the_same_again() -> None:
     The Trainer's full_determinism does that too, but also waits for every kernel, gives cuBLAS 128 KiB to work in, and
     new memory is filled before it is written. Source: PyTorch, "Reproducibility".
     """
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False
 

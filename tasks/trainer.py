@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Sampler
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 
 from ner.batching import Plan
 from ner.encoding import IGNORED
@@ -41,6 +41,7 @@ class TokenTrainer(Trainer):
         pad_token_id: int,
         **kwargs: Any,
     ) -> None:
+        take_one_gpu(kwargs["args"])
         super().__init__(
             train_dataset=features, compute_loss_func=token_loss(label_smoothing), eval_dataset=[], **kwargs
         )
@@ -113,6 +114,14 @@ class EpochSampler(Sampler[list[int]]):
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
+
+
+def take_one_gpu(arguments: TrainingArguments) -> None:
+    """Keep the Trainer from spreading the batches of one process over every GPU that it sees (DataParallel).
+
+    train.processes says how many GPUs there are to be. TrainingArguments have no public setting for it.
+    """
+    arguments._n_gpu = min(1, arguments.n_gpu)
 
 
 def tell_batch(trainer: Trainer, inputs: dict[str, Any]) -> None:

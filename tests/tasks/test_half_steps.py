@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
+from transformers import TrainingArguments
 
 from tasks.half_steps import LAUNCHED, HalfCopy, RecordedSteps
-from tasks.trainer import padded
+from tasks.trainer import padded, take_one_gpu
 
 
 class Network(torch.nn.Module):
@@ -140,6 +141,14 @@ def test_a_network_with_hooks_is_not_recorded_since_they_would_run_once(cuda):
     hook.remove()
     steps(*batch(2, 4))
     assert len(steps.recordings) == 1
+
+
+@pytest.mark.parametrize(("seen", "taken"), [(0, 0), (1, 1), (4, 1)])
+def test_one_process_takes_one_gpu_however_many_there_are(seen, taken):
+    arguments = TrainingArguments(use_cpu=True, report_to=[])
+    arguments._n_gpu = seen
+    take_one_gpu(arguments)
+    assert arguments.n_gpu == taken
 
 
 def test_windows_of_recorded_steps_are_padded_to_a_multiple():
