@@ -2,7 +2,7 @@
 
 Run     python -m tasks.experiments                    (make experiments; the same command goes on after a stop)
         python -m tasks.experiments --only NAME        (the baseline and that idea; may be given more than once)
-        python -m tasks.experiments --costs            (times all by turns; make experiments COSTS=1)
+        python -m tasks.experiments --costs            (times all by turns, or --only some; make experiments COSTS=1)
         python -m tasks.experiments --apply NAME       (writes the idea's values into params.yaml)
 Reads   experiments.yaml, params.yaml, data/prepared, data/validated.json, models/base, models/base.json
 Writes  reports/experiments/{experiments.json, experiments.md, figures/experiments.png}, after every training;
@@ -42,7 +42,7 @@ def run_experiments(
 ) -> dict[str, Any]:  # fmt: skip
     """Run what is missing and return what experiments.json says. tree: the blocks of params.yaml.
 
-    rounds: so many, instead, of timing what each idea costs; the trainings stay as they are.
+    rounds: so many, instead, of timing what each idea costs, or those of `only`; the trainings stay as they are.
 
     Raises ParamsError for experiments.yaml, BusyError where others run here, NerError where the baseline fails. An idea
     that fails stays in the table with its reason, and is tried again the next time.
@@ -62,8 +62,9 @@ def run_experiments(
             write_json(note, {"mlflow_run_id": run.run_id})
         place, failed = Place(part, bases, folder, run.run_id), {}
         if rounds:
-            models = partial(model_folders, place=place)
-            write_json(folder / COSTS, measure_costs(plan, bases, part, folder, rounds, models=models))
+            timed, models = [one for one in plan if one.name in wanted], partial(model_folders, place=place)
+            measured = measure_costs(timed, bases, part, folder, rounds, models=models)
+            write_json(folder / COSTS, known_costs(folder) | measured)
             wanted = set()
         missing = [one for one in plan if one.name in wanted and not result_path(one, place).exists()]
         seconds: list[float] = []
@@ -95,8 +96,13 @@ def report_of(file: Experiments, tree: Any, plan: list[Experiment], place: Any, 
     for one in plan:
         if (path := result_path(one, place)).exists():
             found.setdefault(one.name, []).append(read_json(path))
-    costs = read_json(place.folder / COSTS) if (place.folder / COSTS).exists() else {}
+    costs = known_costs(place.folder)
     return experiments_report(file, tree, read_manifest(place.prepared), found, failed, place.parent, costs)
+
+
+def known_costs(folder: Path) -> dict[str, Any]:
+    """What --costs has found by now; a ratio stays true beside one of another time, each being to its own baseline."""
+    return read_json(folder / COSTS) if (folder / COSTS).exists() else {}
 
 
 def chosen(file: Experiments, only: Sequence[str]) -> set[str]:

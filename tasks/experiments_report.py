@@ -217,7 +217,7 @@ def _how(report: Mapping[str, Any]) -> str:
     base = f" Baseline: params.yaml with {_values(report[BASELINE])}." if report[BASELINE] else ""
     bootstrap = report["bootstrap"]
     seconds = (
-        "Seconds: of training on a few documents, all by turns in rounds, on an idle machine"
+        "Seconds: of training on a few documents, in rounds, by turns with the baseline, on an idle machine"
         if report["timed"] == "a short training"
         else "Seconds: of training, evaluation after each epoch included, beside whatever else ran"
     )

@@ -11,6 +11,7 @@ import yaml
 from ner.errors import BusyError, NerError, ParamsError
 from ner.params import read_blocks
 from tasks import experiments_cost
+from tasks.bench_report import spread
 from tasks.experiments import run_experiments
 from tasks.experiments_cost import measure_costs
 from tasks.experiments_file import BASELINE, Experiments, planned, read_experiments
@@ -65,11 +66,11 @@ def done(tmp_path_factory, tiny_encoder, prepared, database):
     return folder
 
 
-def run_here(folder, only=()):
+def run_here(folder, only=(), rounds=0):
     file = read_experiments(folder / "experiments.yaml")
     tree = read_blocks((folder / "params.yaml").read_text())
     places = folder / "data/prepared", folder / "models/base", folder / ".ner/experiments", folder / "reports"
-    return run_experiments(file, tree, *places, only)
+    return run_experiments(file, tree, *places, only, rounds)
 
 
 @pytest.fixture(scope="module")
@@ -283,8 +284,24 @@ def test_costs_are_measured_by_turns_and_shown_instead_of_the_seconds_of_trainin
     assert costs[BASELINE] == costs["overlap"] and costs[BASELINE]["seconds"] == 2 * TRAIN["epochs"]
     assert costs["slow"]["ratio"]["median"] == pytest.approx(5 / 24) and "half" not in costs
     told = experiments_report(file, tree, {"source": "x", "fingerprint": "y"}, {}, {}, None, costs)
-    assert by_name(told)["slow"]["ratio"] == pytest.approx(5 / 24) and "all by turns" in page(told)
+    assert by_name(told)["slow"]["ratio"] == pytest.approx(5 / 24) and "by turns with the baseline" in page(told)
     assert by_name(told)["half"]["seconds"] is None
+
+
+def test_costs_of_one_idea_are_put_beside_those_that_are_known(done, tmp_path, monkeypatch):
+    folder = shutil.copytree(done, tmp_path / "copy")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    asked = []
+
+    def measured(plan, *_, **__):
+        asked.append({one.name for one in plan})
+        return {name: {"seconds": 3.0, "ratio": spread([3.0], [2.0])} for name in asked[-1]}
+
+    monkeypatch.setattr(experiments_cost, "measure_costs", measured)
+    run_here(folder, ["slow"], rounds=1)
+    told = by_name(run_here(folder, ["overlap"], rounds=1))
+    assert asked == [{BASELINE, "slow"}, {BASELINE, "overlap"}]
+    assert (told["slow"]["ratio"], told["overlap"]["ratio"]) == (1.5, 1.5)
 
 
 def test_the_cost_of_an_epoch_is_that_of_real_steps(done, monkeypatch, tmp_path):
