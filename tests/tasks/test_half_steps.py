@@ -66,12 +66,17 @@ def gradients(model):
     return {name: weights.grad for name, weights in model.named_parameters() if weights.grad is not None}
 
 
+def launched(model, half, inputs, count):
+    """Loss and gradients of a step that is not recorded."""
+    loss = half.step(loss_of, inputs, count)
+    return loss, {name: gradient.clone() for name, gradient in gradients(model).items()}
+
+
 def test_gradients_are_in_fp32_and_add_up_over_the_batches_of_a_step():
     model = Network()
     half = HalfCopy(model)
     inputs, count = batch(2, 4)
-    loss = half.step(loss_of, inputs, count)
-    once = {name: gradient.clone() for name, gradient in gradients(model).items()}
+    loss, once = launched(model, half, inputs, count)
     assert set(once) == {"head.weight", "head.bias"} and all(one.dtype == torch.float32 for one in once.values())
     assert loss == pytest.approx(float(loss_of(model, inputs, count).detach()), rel=0.02)
     half.step(loss_of, inputs, count)
@@ -82,8 +87,7 @@ def test_a_recorded_step_gives_the_loss_and_the_gradients_of_a_launched_one(cuda
     model = Network()
     half = HalfCopy(model)
     steps, (inputs, count) = RecordedSteps(half, loss_of), batch(2, 4)
-    expected = half.step(loss_of, inputs, count)
-    wanted = {name: gradient.clone() for name, gradient in gradients(model).items()}
+    expected, wanted = launched(model, half, inputs, count)
     for number in range(LAUNCHED + 2):
         model.zero_grad()
         assert steps(inputs, count) == expected
@@ -120,8 +124,7 @@ def test_a_network_that_cannot_be_recorded_is_launched_and_a_line_says_so_once(m
     model = Network()
     half = HalfCopy(model)
     steps, (inputs, count) = RecordedSteps(half, loss_of), batch(2, 4)
-    expected = half.step(loss_of, inputs, count)
-    wanted = {name: gradient.clone() for name, gradient in gradients(model).items()}
+    expected, wanted = launched(model, half, inputs, count)
     for _ in range(LAUNCHED + 3):
         model.zero_grad()
         assert steps(inputs, count) == expected
