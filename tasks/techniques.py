@@ -133,14 +133,15 @@ def laid_over(params: TechniqueParams | None, callback: TrainerCallback) -> Trai
 
 
 def chained(*callbacks: TrainerCallback) -> TrainerCallback:
-    """Several callbacks where one is asked for: each event goes to all, in their order."""
+    """Several callbacks where one is asked for: each event goes to all that have it, in their order."""
 
     def told(event: str) -> Any:
-        def to_all(_: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        def to_all(_: Any, *args: Any, **kwargs: Any) -> None:
             for callback in callbacks:
-                getattr(callback, event)(args, state, control, **kwargs)
+                if hasattr(callback, event):
+                    getattr(callback, event)(*args, **kwargs)
 
         return to_all
 
-    events = {name: told(name) for name in dir(TrainerCallback) if name.startswith("on_")}
+    events = {name: told(name) for callback in callbacks for name in dir(callback) if name.startswith("on_")}
     return type("Chained", (TrainerCallback,), events)()

@@ -14,7 +14,7 @@ from tasks import experiments_cost
 from tasks.bench_report import spread
 from tasks.experiments import run_experiments
 from tasks.experiments_cost import measure_costs
-from tasks.experiments_file import BASELINE, Experiments, planned, read_experiments
+from tasks.experiments_file import BASELINE, Experiments, TechniqueParams, planned, read_experiments
 from tasks.experiments_report import compared, experiments_report, page, to_apply
 from tasks.io import read_params
 from tasks.store import client
@@ -304,8 +304,10 @@ def test_costs_of_one_idea_are_put_beside_those_that_are_known(done, tmp_path, m
     assert (told["slow"]["ratio"], told["overlap"]["ratio"]) == (1.5, 1.5)
 
 
-def test_the_cost_of_an_epoch_is_that_of_real_steps(done, monkeypatch, tmp_path):
+@pytest.mark.parametrize("technique", [None, TechniqueParams(ema_decay=0.9)])
+def test_the_cost_of_an_epoch_is_that_of_real_steps(done, monkeypatch, tmp_path, technique):
     monkeypatch.setattr(experiments_cost, "WARM_UP", 0)
     plan = planned(read_experiments(done / "experiments.yaml"), read_blocks((done / "params.yaml").read_text()))
     shutil.copytree(done / "data/prepared", tmp_path / "part")
-    assert experiments_cost.epoch_seconds(plan[0], done / "models/base", tmp_path / "part", []) > 0
+    one = plan[0]._replace(technique=technique)
+    assert experiments_cost.epoch_seconds(one, done / "models/base", tmp_path / "part", []) > 0
