@@ -1,6 +1,6 @@
 """How fast training is: stage `train` against a plain Trainer script, same encoder, same documents, same run.
 
-Run     python -m tasks.bench_training [--rounds 3] [--words 3000, on a GPU 60000] [--contender ours ...]
+Run     python -m tasks.bench_training [--rounds 3] [--words 3000, on a GPU 200000] [--contender ours ...]
 Reads   models/base, models/base.json, data/prepared, params.yaml [encoding, train]
 Writes  reports/bench/training.json, reports/bench/training.md
 
@@ -157,12 +157,12 @@ def markdown(report: Mapping[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tasks.bench_training", description="How fast training is.")
     parser.add_argument("--rounds", type=int, default=3, help="in which the contenders take turns (default: 3)")
-    parser.add_argument("--words", type=int, help="of training, about so many (default: 3000, on a GPU 60000)")
+    parser.add_argument("--words", type=int, help="of training, about so many (default: 3000, on a GPU 200000)")
     parser.add_argument("--contender", action="append", choices=NAMES, help="only these; may be given several times")
     arguments = parser.parse_args()
     from tasks.train import use_gpu
 
-    words, names = (60000, NAMES) if use_gpu(read_params().train) else (3000, NAMES[:-1])
+    words, names = (200000, NAMES) if use_gpu(read_params().train) else (3000, NAMES[:-1])
     report = bench(Path(), arguments.contender or names, arguments.words or words, arguments.rounds)
     write_json(REPORT / "training.json", report)
     write_text(REPORT / "training.md", markdown(report))

@@ -31,7 +31,7 @@ from tasks.prepared import read_manifest
 from tasks.yaml_file import YamlFile
 
 PREPARED, BASE = Path("data/prepared"), Path("models/base")
-WARM_UP, WARM_UP_ON_GPU = 1, 4  # steps that are not timed; on a GPU the third one is recorded (tasks/half_steps.py)
+WARM_UP, WARM_UP_ON_GPU = 1, 4  # steps that are not timed; on a GPU the second is recorded (tasks/half_steps.py)
 ENOUGH = 0.95  # of the highest rate
 FULL = 0.9  # of the memory
 UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes

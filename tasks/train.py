@@ -177,7 +177,8 @@ def training_arguments(params: TrainParams, folder: Path, batches: int) -> Train
         tf32=True if on_gpu else None,
         torch_compile=params.compile and on_gpu,
         dataloader_num_workers=GPU_WORKERS if on_gpu else 0,
-        accelerator_config={"even_batches": False},  # the plan is even already
+        accelerator_config={"even_batches": False, "non_blocking": on_gpu},  # the plan is even already
+        logging_nan_inf_filter=not on_gpu,  # it would wait for the loss of every step
         ddp_backend=None if on_gpu or params.processes == 1 else "gloo",
         eval_strategy="epoch",
         logging_steps=max(1, steps_an_epoch // LOGS_AN_EPOCH),

@@ -6,6 +6,7 @@ trainer = TokenTrainer(model=model, args=arguments, features=rows, plan=plan, gr
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from multiprocessing import get_all_start_methods
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from transformers import Trainer, TrainingArguments
 
 from ner.batching import Plan
 from ner.encoding import IGNORED
-from tasks.half_steps import HalfCopy, RecordedSteps
+from tasks.half_steps import HalfCopy, RecordedSteps, Update
 
 Judge = Callable[[Any], dict[str, float]]
 LENGTHS = 8  # windows of recorded steps are padded to a multiple of it: fewer shapes, each of which is recorded
@@ -57,6 +58,7 @@ class TokenTrainer(Trainer):
             batch_sampler=EpochSampler(self.plan),
             collate_fn=partial(padded, pad_token_id=self.pad_token_id, multiple=LENGTHS if self.is_recorded else 1),
             num_workers=self.args.dataloader_num_workers,
+            multiprocessing_context=forked() if self.args.dataloader_num_workers else None,
             pin_memory=self.args.dataloader_pin_memory and not self.args.use_cpu,
         )
         return self.accelerator.prepare(loader)
@@ -73,11 +75,26 @@ class TokenTrainer(Trainer):
             return super().training_step(model, inputs, num_items_in_batch)
         if self._half is None:
             self._half = HalfCopy(self.model)  # not before: a resumed run has its weights only now
-            self._recorded = RecordedSteps(self._half, self.loss_of) if self.is_recorded else None
+            self._recorded = self.recorded_steps(self._half) if self.is_recorded else None
         inputs = self._prepare_inputs(inputs)
         if self._recorded is not None:
             return self._recorded(inputs, num_items_in_batch)
         return self._half.step(self.loss_of, inputs, num_items_in_batch)
+
+    def recorded_steps(self, half: HalfCopy) -> RecordedSteps:
+        optimizer = getattr(self.optimizer, "optimizer", self.optimizer)  # accelerate wraps it
+        return RecordedSteps(half, self.loss_of, Update(half, optimizer, self.args.max_grad_norm))
+
+    def _clip_grad_norm(self, model: Any) -> torch.Tensor:
+        """The norm of the gradients; recorded steps have clipped them, and moved the weights, already."""
+        return super()._clip_grad_norm(model) if self._recorded is None else self._recorded.norm
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        return super()._get_grad_norm(model, grad_norm) if self._recorded is None else self._recorded.norm
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Nobody reads their sum, and to count them all parameters would be walked at every step."""
+        return 0
 
     def loss_of(self, model: Any, inputs: dict[str, Any], count: torch.Tensor) -> torch.Tensor:
         """The loss of a model; count: tokens with a tag in the whole step."""
@@ -114,6 +131,11 @@ class EpochSampler(Sampler[list[int]]):
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
+
+
+def forked() -> str | None:
+    """How workers are started: by a fork, also from a process that was not, where they would import everything anew."""
+    return "fork" if "fork" in get_all_start_methods() else None
 
 
 def take_one_gpu(arguments: TrainingArguments) -> None:

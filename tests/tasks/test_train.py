@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
+from tasks import train as stage
 from tasks.ingest import ingest_files
-from tasks.io import sha256_file
+from tasks.io import read_params, sha256_file
+from tasks.trainer import TokenTrainer
+from tasks.training_log import TrainingLog
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = {
@@ -154,6 +158,37 @@ def test_two_processes_through_torchrun_train_one_model(workspace):
     training = json.loads((workspace / "reports/training.json").read_text())
     assert training["log"][-1]["step"] == 52  # half the steps of one process
     assert (workspace / "models/ner/model.safetensors").exists()
+
+
+def test_steps_as_a_gpu_records_them_train_as_others_do(workspace, monkeypatch):
+    """Launched here, as there is nothing to record with: clipping, schedule, resuming and logs are the Trainer's."""
+    set_params(workspace, train={"precision": "bf16", "epochs": 0.1, "max_grad_norm": 0.5, "warmup": 0.5})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace}/mlflow.db")
+    own, plain = train_here(workspace, "plain"), TokenTrainer.__init__
+
+    def as_on_a_gpu(self, **kwargs):
+        plain(self, **kwargs)
+        self.is_recorded = True
+
+    monkeypatch.setattr(TokenTrainer, "__init__", as_on_a_gpu)
+    monkeypatch.setattr("tasks.trainer.LENGTHS", 1)
+    monkeypatch.setattr("tasks.half_steps.LAUNCHED", 10**9)
+    steps = train_here(workspace, "recorded")
+    for name, weights in own.items():
+        assert torch.allclose(steps[name], weights, atol=2e-4), name
+    names = ("loss.csv", "history.csv")
+    ours, theirs = [[pd.read_csv(workspace / kind / name) for name in names] for kind in ("plain", "recorded")]
+    for one, other in zip(ours, theirs, strict=True):
+        pd.testing.assert_frame_equal(one, other, rtol=1e-3)
+
+
+def train_here(workspace, name):
+    """Train in this process; the reports lie in a folder of that name. Returns the weights."""
+    params, models = read_params(workspace / "params.yaml"), workspace / "models"
+    torch.manual_seed(7)
+    folders = workspace / "data/prepared", models / "base", models / name, workspace / "checkpoints" / name
+    stage.train(params, *folders, TrainingLog(workspace / name, live=False))
+    return load_file(models / name / "model.safetensors")
 
 
 def test_a_gpu_that_is_not_there_is_one_sentence(workspace):
