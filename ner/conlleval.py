@@ -9,7 +9,7 @@ Source: Tjong Kim Sang and Buchholz, CoNLL-2000 (W00-0726); Tjong Kim Sang and D
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ner.errors import CorpusError, TagError
 from ner.tags import tags_to_spans
@@ -27,6 +27,9 @@ class Counts:
     predicted: int = 0
     correct: int = 0
 
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.gold + other.gold, self.predicted + other.predicted, self.correct + other.correct)
+
     @property
     def precision(self) -> float:
         return self.correct / self.predicted if self.predicted else 0.0
@@ -42,12 +45,20 @@ class Counts:
 
 @dataclass(frozen=True)
 class ChunkScores:
-    """What conlleval counts: tokens, tokens with the right tag, entities of all types and of each."""
+    """What conlleval counts: tokens, tokens with the right tag, entities of each type; parts add up."""
 
-    tokens: int
-    correct_tokens: int
-    overall: Counts
-    per_type: dict[str, Counts]  # in alphabetical order (of code points)
+    tokens: int = 0
+    correct_tokens: int = 0
+    per_type: dict[str, Counts] = field(default_factory=dict)  # in alphabetical order (of code points)
+
+    def __add__(self, other: "ChunkScores") -> "ChunkScores":
+        per_type = add_types(self.per_type, other.per_type)
+        return ChunkScores(self.tokens + other.tokens, self.correct_tokens + other.correct_tokens, per_type)
+
+    @property
+    def overall(self) -> Counts:
+        """Entities of all types."""
+        return sum(self.per_type.values(), Counts())
 
     @property
     def accuracy(self) -> float:
@@ -74,9 +85,14 @@ def count(gold: Tags, predicted: Tags) -> ChunkScores:
     return ChunkScores(
         tokens=tokens,
         correct_tokens=correct_tokens,
-        overall=Counts(in_gold.total(), in_predicted.total(), in_both.total()),
         per_type={name: Counts(in_gold[name], in_predicted[name], in_both[name]) for name in types},
     )
+
+
+def add_types(one: dict[str, Counts], other: dict[str, Counts]) -> dict[str, Counts]:
+    """The sums of the counts by type, types in alphabetical order."""
+    none = Counts()
+    return {name: one.get(name, none) + other.get(name, none) for name in sorted({*one, *other})}
 
 
 def report(scores: ChunkScores) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 from seqeval.metrics import accuracy_score
 from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 
-from ner.three_ways import three_ways
+from ner.tally import Tally, tally
+from ner.three_ways import ways_of
 
 MODE = "seqeval default (conlleval)"
 MEASURES = ("precision", "recall", "f1")
@@ -26,12 +27,17 @@ def score(gold: Tags, predicted: Tags) -> dict[str, Any]:
     the types (`_macro`; 0 where there is no type), the same in strict IOB2 (`_strict`), support (gold entities),
     accuracy (share of tokens with the right tag), `per_type`, and `ways`: default, strict and conlleval in full.
     """
-    ways = three_ways(gold, predicted)
+    return scores_of(tally(gold, predicted))
+
+
+def scores_of(counted: Tally) -> dict[str, Any]:
+    """What `score` returns, of counts that may have been added up over parts."""
+    ways = ways_of(counted)
     default, strict = ways["default"], ways["strict"]
     types = default["per_type"]
     return {
         **{name: default[name] for name in MEASURES},
-        "accuracy": accuracy(gold, predicted),
+        "accuracy": counted.conlleval.accuracy,
         **{f"{name}_macro": _mean([row[name] for row in types.values()]) for name in MEASURES},
         **{f"{name}_strict": strict[name] for name in MEASURES},
         "support": default["support"],

@@ -13,17 +13,15 @@ Perl. Strict differs from both in two ways, and `differences` explains each:
 Source: Nakayama, seqeval 1.2.2 (`seqeval/scheme.py`); ner.conlleval names conlleval's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from seqeval.metrics import sequence_labeling, v1
-from seqeval.scheme import IOB2, Entities
-
-from ner import conlleval
 from ner.conlleval import Counts, Tags, check_lengths
 from ner.tags import Span, split_tag, tags_to_spans
+from ner.tally import Tally, tally
 
 WAYS = ("default", "strict", "conlleval")
+LISTED = 50  # sentences
 
 
 def three_ways(gold: Tags, predicted: Tags) -> dict[str, dict[str, Any]]:
@@ -32,25 +30,26 @@ def three_ways(gold: Tags, predicted: Tags) -> dict[str, dict[str, Any]]:
     gold, predicted: tags of each sentence, orphans allowed. Strict lists every type of the others too, with zeros where
     it finds none. Rates lie in 0 to 1. Raises TagError for a tag that is no IOB2 tag, CorpusError where lengths differ.
     """
-    counted = conlleval.count(gold, predicted)
-    gold, predicted = [list(tags) for tags in gold] or [[]], [list(tags) for tags in predicted] or [[]]
-    ways = {
-        "default": _default(gold, predicted, list(counted.per_type)),
-        "strict": _strict(gold, predicted),
-        "conlleval": {
-            **_of_counts(counted.overall),
-            "per_type": {name: _of_counts(counts) for name, counts in counted.per_type.items()},
-        },
+    return ways_of(tally(gold, predicted))
+
+
+def ways_of(counted: Tally) -> dict[str, dict[str, Any]]:
+    """What three_ways returns, of counts that may have been added up over parts."""
+    strict = dict.fromkeys(counted.default, Counts()) | counted.strict
+    return {
+        "default": _way(counted.default, _row_of_seqeval),
+        "strict": _way(dict(sorted(strict.items())), _row_of_seqeval),
+        "conlleval": _way(counted.conlleval.per_type, _row),
     }
-    found, missing = ways["strict"]["per_type"], _of_counts(Counts())
-    ways["strict"]["per_type"] = {name: found.get(name, missing) for name in sorted({*counted.per_type, *found})}
-    return ways
 
 
-def differences(gold: Tags, predicted: Tags, tokens: Tags | None = None, limit: int | None = 50) -> dict[str, Any]:
+def differences(
+    gold: Tags, predicted: Tags, tokens: Tags | None = None, limit: int | None = LISTED, first: int = 0
+) -> dict[str, Any]:
     """The sentences whose gold or predicted tags the ways read differently, and what they change in the counts.
 
-    gold, predicted: tags of each sentence; tokens: their words, to be shown beside them. Returns
+    gold, predicted: tags of each sentence; tokens: their words, to be shown beside them; first: the index of the first
+    sentence, where they are part of a corpus. Returns
     sentences   how many there are, whatever the limit
     default     gold, predicted and correct entities of the whole corpus, as default and conlleval count them
     strict      the same as strict counts them
@@ -69,7 +68,7 @@ def differences(gold: Tags, predicted: Tags, tokens: Tags | None = None, limit: 
     for index, sides in enumerate(zip(gold, predicted, strict=True)):
         default, strict = [tags_to_spans(tags) for tags in sides], [strict_spans(tags) for tags in sides]
         default_counts, strict_counts = _compare(*default), _compare(*strict)
-        default_total, strict_total = _plus(default_total, default_counts), _plus(strict_total, strict_counts)
+        default_total, strict_total = default_total + default_counts, strict_total + strict_counts
         if default == strict:
             continue
         found += 1
@@ -77,7 +76,7 @@ def differences(gold: Tags, predicted: Tags, tokens: Tags | None = None, limit: 
             words = None if tokens is None else list(tokens[index])
             listed.append(
                 {
-                    "sentence": index,
+                    "sentence": first + index,
                     **({} if words is None else {"tokens": words}),
                     "gold": list(sides[0]),
                     "predicted": list(sides[1]),
@@ -113,43 +112,23 @@ def _has_outer_dash(tag: str) -> bool:
     return tag[2:3] == "-" or tag[-1:] == "-"
 
 
-def _default(gold: list[list[str]], predicted: list[list[str]], types: list[str]) -> dict[str, Any]:
-    # Twice precision_recall_fscore_support, not once classification_report: that also averages over the types, which
-    # without any entity is a mean of nothing, NaN and a warning.
-    score = sequence_labeling.precision_recall_fscore_support
-    overall = score(gold, predicted, average="micro", zero_division=0)
-    columns = score(gold, predicted, average=None, zero_division=0)
-    return _of_seqeval(overall, types, columns)
+def _way(types: dict[str, Counts], row: Callable[[Counts], dict[str, Any]]) -> dict[str, Any]:
+    return {**row(sum(types.values(), Counts())), "per_type": {name: row(counts) for name, counts in types.items()}}
 
 
-def _strict(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, Any]:
-    read = {"entities_true": Entities(gold, IOB2), "entities_pred": Entities(predicted, IOB2)}
-    types = sorted(read["entities_true"].unique_tags | read["entities_pred"].unique_tags)
-    score = v1.precision_recall_fscore_support
-    overall = score(gold, predicted, average="micro", zero_division=0, scheme=IOB2, **read)
-    columns = score(gold, predicted, average=None, zero_division=0, scheme=IOB2, **read)
-    return _of_seqeval(overall, types, columns)
+def _row_of_seqeval(counts: Counts) -> dict[str, float | int]:
+    # F1 out of the two rates, as seqeval has it: out of the counts it could differ in the last digit.
+    precision, recall = counts.precision, counts.recall
+    f1 = 2 * precision * recall / (precision + recall) if counts.correct else 0.0
+    return {**_row(counts), "f1": f1}
 
 
-def _of_seqeval(overall: Sequence[Any], types: list[str], columns: Sequence[Any]) -> dict[str, Any]:
-    rows = zip(types, *columns, strict=True)
-    return {**_row(*overall), "per_type": {name: _row(*values) for name, *values in rows}}
-
-
-def _of_counts(counts: Counts) -> dict[str, float | int]:
-    return _row(counts.precision, counts.recall, counts.f1, counts.gold)
-
-
-def _row(precision: float, recall: float, f1: float, support: int) -> dict[str, float | int]:
-    return {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+def _row(counts: Counts) -> dict[str, float | int]:
+    return {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1, "support": counts.gold}
 
 
 def _compare(gold: list[Span], predicted: list[Span]) -> Counts:
     return Counts(len(gold), len(predicted), len(set(gold).intersection(predicted)))
-
-
-def _plus(a: Counts, b: Counts) -> Counts:
-    return Counts(a.gold + b.gold, a.predicted + b.predicted, a.correct + b.correct)
 
 
 def _minus(a: Counts, b: Counts) -> dict[str, int]:

@@ -6,12 +6,13 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seqeval.metrics import classification_report
+from seqeval.metrics import classification_report, sequence_labeling, v1
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
 from ner.errors import CorpusError, TagError
 from ner.tags import spans_to_tags, tags_to_spans
+from ner.tally import tally
 from ner.three_ways import WAYS, differences, strict_spans, three_ways
 
 
@@ -23,6 +24,7 @@ def corpora(names):
     return sentences.map(lambda rows: tuple([[p[side] for p in row] for row in rows] for side in (0, 1)))
 
 
+KEYS = ("precision", "recall", "f1", "support")
 FEW = st.sampled_from(["PER", "LOC", "X-Y"])
 DASHED = st.sampled_from(["X", "X-", "-X", "--X-", "-", "_", "0", "B", "O", "I"])
 ANY = st.text(st.characters(exclude_categories=["Cs", "Zs", "Zl", "Zp", "Cc"]), min_size=1, max_size=4)
@@ -122,6 +124,28 @@ def test_default_and_strict_are_seqevals_own_reports():
         for row, values in [("micro avg", way), *way["per_type"].items()]:
             expected = report.get(row, dict.fromkeys(("precision", "recall", "f1-score", "support"), 0))
             assert [values[k] for k in ("precision", "recall", "f1", "support")] == list(expected.values())
+
+
+@settings(deadline=None)
+@given(st.one_of(corpora(FEW), corpora(DASHED), corpora(ANY)))
+def test_the_rates_are_to_the_last_digit_those_of_seqeval(corpus):
+    gold, predicted = (side or [[]] for side in corpus)
+    for name, module, scheme in (("default", sequence_labeling, {}), ("strict", v1, {"scheme": IOB2})):
+        way, score = three_ways(*corpus)[name], module.precision_recall_fscore_support
+        overall = score(gold, predicted, average="micro", zero_division=0, **scheme)
+        by_type = score(gold, predicted, average=None, zero_division=0, **scheme)
+        assert tuple(way[key] for key in KEYS) == overall
+        found = [tuple(row[key] for key in KEYS) for row in way["per_type"].values() if any(row.values())]
+        assert found == [row for row in zip(*by_type, strict=True) if any(row)]
+
+
+@settings(deadline=None)
+@given(corpora(DASHED), corpora(DASHED))
+def test_two_parts_add_up_to_the_whole(one, other):
+    whole = [[*a, *b] for a, b in zip(one, other, strict=True)]
+    assert tally(*one) + tally(*other) == tally(*whole)
+    first, second = differences(*one, limit=None), differences(*other, limit=None, first=len(one[0]))
+    assert first["listed"] + second["listed"] == differences(*whole, limit=None)["listed"]
 
 
 def test_both_results_fit_json():
