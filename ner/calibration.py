@@ -1,12 +1,15 @@
 """Confidence that can be believed: the temperature of the softmax, and how far scores are from the share that is right.
 
-    temperature = fit_temperature(logits, gold)                  # on validation
+    temperature = fit_temperature(logits, gold)                  # on validation; fit_in_parts where that is large
     probabilities = softmax(logits, temperature)                 # everywhere (ner.probability)
     table = reliability(scores, is_correct); error = expected_calibration_error(table)
 
 Source: Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017): temperature scaling, and the expected
 calibration error over bins of equal width.
 """
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,20 +21,46 @@ BINS = 10
 RANGE = (0.1, 10.0)  # of temperatures that are searched
 
 
+@dataclass(frozen=True)
+class Loss:
+    """The log loss of some tokens (ner.probability.log_loss), 0.0 of none; that of two parts adds up to their mean."""
+
+    mean: float = 0.0
+    tokens: int = 0
+
+    @classmethod
+    def of(cls, logits: np.ndarray, gold: np.ndarray, temperature: float = 1.0) -> "Loss":
+        """logits: [n_tokens, n_labels]; gold: [n_tokens] label ids."""
+        return cls(log_loss(logits, gold, temperature), len(gold)) if len(gold) else cls()
+
+    def __add__(self, other: "Loss") -> "Loss":
+        tokens = self.tokens + other.tokens
+        share = other.tokens / tokens if tokens else 0.0
+        return Loss(self.mean + (other.mean - self.mean) * share, tokens)
+
+
 def fit_temperature(logits: np.ndarray, gold: np.ndarray) -> float:
     """The temperature under which the gold tags are most probable; 1.0 where there is no token to fit it on.
 
     logits: [n_tokens, n_labels]; gold: [n_tokens] label ids. One number for all tags, so no tag changes.
     """
-    if not len(gold):
+    return fit_in_parts(lambda: [(logits, gold)])
+
+
+def fit_in_parts(parts: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]) -> float:
+    """The same, where logits and gold come in parts.
+
+    parts: gives them from the first on each time that it is called, some twenty times; so one is in memory at a time.
+    """
+
+    def loss(log_temperature: float) -> float:
+        temperature = float(np.exp(log_temperature))
+        return sum((Loss.of(logits, gold, temperature) for logits, gold in parts()), Loss()).mean
+
+    if not any(len(gold) for _, gold in parts()):
         return 1.0
     low, high = np.log(RANGE[0]), np.log(RANGE[1])
-    found = minimize_scalar(
-        lambda log_temperature: log_loss(logits, gold, float(np.exp(log_temperature))),
-        bounds=(low, high),
-        method="bounded",
-        options={"xatol": 1e-4},
-    )
+    found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4})
     return round(float(np.exp(found.x)), 4)
 
 
@@ -40,14 +69,29 @@ def reliability(scores: np.ndarray, is_correct: np.ndarray, bins: int = BINS) ->
 
     scores: [n] in 0 to 1; is_correct: [n] booleans, exact match of span and type.
     """
-    frame = pd.DataFrame({"score": np.asarray(scores, float), "precision": np.asarray(is_correct, float)})
-    frame["bin"] = np.clip((frame["score"] * bins).astype(int), 0, bins - 1)
-    table = frame.groupby("bin").agg(
-        score=("score", "mean"), precision=("precision", "mean"), entities=("score", "size")
+    return reliability_of(bin_sums(scores, is_correct, bins))
+
+
+def bin_sums(scores: np.ndarray, is_correct: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """What reliability is made of, and adds up: [bins, 3], the sum of the scores, the right entities, all entities."""
+    frame = pd.DataFrame({"score": np.asarray(scores, float), "right": np.asarray(is_correct, float), "entities": 1.0})
+    numbers = np.clip((frame["score"] * bins).astype(int), 0, bins - 1)
+    return frame.groupby(numbers).sum().reindex(range(bins), fill_value=0.0).to_numpy()
+
+
+def reliability_of(sums: np.ndarray) -> pd.DataFrame:
+    """The table of `reliability`, of sums by bin."""
+    held = np.flatnonzero(sums[:, 2])
+    score, right, entities = sums[held].T
+    return pd.DataFrame(
+        {
+            "low": held / len(sums),
+            "high": (held + 1) / len(sums),
+            "score": score / entities,
+            "precision": right / entities,
+            "entities": entities.astype(int),
+        }
     )
-    table.insert(0, "low", table.index / bins)
-    table.insert(1, "high", (table.index + 1) / bins)
-    return table.reset_index(drop=True)
 
 
 def expected_calibration_error(table: pd.DataFrame) -> float | None:

@@ -63,8 +63,10 @@ def label_drift(counts: dict[str, int], reference: dict[str, int]) -> float:
     return sum(abs(counts.get(t, 0) / total - reference.get(t, 0) / reference_total) for t in types) / 2
 
 
-def shared_share(sentences: Iterable[Sequence[str]], training: Iterable[Sequence[str]]) -> float:
-    """Share, 0 to 1, of the distinct sentences of COMPARED_TOKENS or more that are in `training` too; 0 without any."""
-    texts = {tuple(tokens) for tokens in sentences if len(tokens) >= COMPARED_TOKENS}
-    shared = {text for text in map(tuple, training) if text in texts}
-    return len(shared) / len(texts) if texts else 0.0
+def distinct_sentences(sentences: Iterable[Sequence[str]]) -> set[bytes]:
+    """A hash of 128 bits for each distinct sentence of COMPARED_TOKENS or more."""
+    return {_digest(tokens) for tokens in sentences if len(tokens) >= COMPARED_TOKENS}
+
+
+def _digest(tokens: Sequence[str]) -> bytes:
+    return hashlib.blake2b("\0".join(tokens).encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -29,10 +29,13 @@ def entity_table(
     """
     rows = [(i, *span) for i, sentence in enumerate(tags) for span in tags_to_spans(sentence)]
     table = pd.DataFrame(rows, columns=KEY).astype({"sentence": int, "start": int, "end": int, "type": object})
-    if probabilities is None:
-        return table.assign(score=np.nan)
-    scores = [span_score(probabilities[i], start, end, name, labels) for i, start, end, name in rows]
-    return table.assign(score=np.array(scores, float))
+    return table.assign(score=np.nan if probabilities is None else entity_scores(table, probabilities, labels))
+
+
+def entity_scores(table: pd.DataFrame, probabilities: Sequence[np.ndarray], labels: Sequence[str]) -> np.ndarray:
+    """The score of each entity of a table, float64 [n_entities]. probabilities: as entity_table takes them."""
+    rows = zip(*(table[name].tolist() for name in KEY), strict=True)
+    return np.array([span_score(probabilities[i], start, end, name, labels) for i, start, end, name in rows], float)
 
 
 def mark_correct(gold: pd.DataFrame, found: pd.DataFrame) -> None:
@@ -47,11 +50,27 @@ def count(gold: pd.DataFrame, found: pd.DataFrame, units: np.ndarray, types: Seq
     gold, found: marked tables, or rows of them. units: [n_sentences], the number (from 0) of the document of each.
     """
     counts = np.zeros((int(units.max(initial=-1)) + 1, len(types), 3), int)
-    place = {name: index for index, name in enumerate(types)}
-    for table, column in ((found[found["correct"]], CORRECT), (found, PREDICTED), (gold, GOLD)):
-        where = units[table["sentence"].to_numpy(int)], table["type"].map(place).to_numpy(int)
-        np.add.at(counts, (*where, column), 1)
+    add_counts(counts, gold, found, units, "type", types)
     return counts
+
+
+def add_counts(
+    counts: np.ndarray, gold: pd.DataFrame, found: pd.DataFrame, units: np.ndarray, column: str, values: Sequence[str]
+) -> None:
+    """Add entities to counts [n_units, n_values, 3] by unit and by their value in a column, which is one of `values`.
+
+    The other arguments are those of `count`.
+    """
+    place = {name: index for index, name in enumerate(values)}
+    for table, kind in ((found[found["correct"]], CORRECT), (found, PREDICTED), (gold, GOLD)):
+        where = units[table["sentence"].to_numpy(int)], table[column].map(place).to_numpy(int)
+        np.add.at(counts, (*where, kind), 1)
+
+
+def sentence_counts(gold: pd.DataFrame, found: pd.DataFrame, sentences: int) -> np.ndarray:
+    """Entities of all types by sentence: an int32 array [sentences, 3] of correct, predicted and gold."""
+    tables = found[found["correct"]], found, gold
+    return np.stack([np.bincount(table["sentence"], minlength=sentences) for table in tables], -1).astype(np.int32)
 
 
 def unit_numbers(document_ids: Sequence[int]) -> tuple[np.ndarray, str]:

@@ -35,13 +35,10 @@ def mistakes(gold: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
 
     gold, found: marked tables. score: that of the predicted entity; NaN where there is none.
     """
-    wrong_gold, wrong_found = gold[~gold["correct"]], found[~found["correct"]]
-    there = {sentence: rows for sentence, rows in wrong_found.groupby("sentence")}
-    here = {sentence: rows for sentence, rows in wrong_gold.groupby("sentence")}
+    here, there = (_by_sentence(table[~table["correct"]]) for table in (gold, found))
     rows = []
     for sentence in sorted(here.keys() | there.keys()):
-        missing, extra = _spans(here.get(sentence)), _spans(there.get(sentence))
-        rows += [[sentence, *row] for row in _of_sentence(missing, extra)]
+        rows += [[sentence, *row] for row in _of_sentence(here.get(sentence, []), there.get(sentence, []))]
     table = pd.DataFrame(rows, columns=COLUMNS)
     places = [name for name in COLUMNS if name.endswith(("_start", "_end"))]
     return table.astype({**dict.fromkeys(places, "Int64"), "sentence": int, "score": float})
@@ -104,5 +101,8 @@ def _overlap(one: Any, other: Any) -> int:
     return min(one.end, other.end) - max(one.start, other.start)
 
 
-def _spans(rows: pd.DataFrame | None) -> list[Any]:
-    return [] if rows is None else list(rows.itertuples())
+def _by_sentence(table: pd.DataFrame) -> dict[int, list[Any]]:
+    found: dict[int, list[Any]] = {}
+    for row in table.itertuples():
+        found.setdefault(row.sentence, []).append(row)
+    return found

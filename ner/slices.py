@@ -1,7 +1,8 @@
 """The same score on parts of a split: which kinds of entities, sentences and documents the model is good and bad at.
 
-    gold, found = (add_features(table, tokens, document_ids, known) for table in (gold, found))
-    table = slice_scores(gold, found, units, drawn, confidence)     # a row a slice and value
+    gold, found = (add_features(table, tokens, positions(document_ids), known) for table in (gold, found))
+    add_slices(counts, gold, found, units)                          # of each part of the split
+    table = slice_scores(counts.sum(0), resampled(counts, resamples, seed), confidence)     # a row a slice and value
 
 An entity belongs to a slice by what it is itself: a gold one by its own length, a predicted one by its own.
 """
@@ -11,8 +12,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from ner.bootstrap import draws, f1, interval, precision, recall
-from ner.entities import CORRECT, GOLD, PREDICTED, count
+from ner.bootstrap import f1, interval, precision, recall, resampled
+from ner.entities import CORRECT, GOLD, KEY, PREDICTED, add_counts
 
 ENTITY_LENGTHS = ((1, "1 token"), (2, "2 tokens"), (3, "3 tokens"), (None, "4 tokens or more"))
 SENTENCE_LENGTHS = ((5, "up to 5"), (10, "6 to 10"), (20, "11 to 20"), (40, "21 to 40"), (None, "over 40"))
@@ -25,9 +26,10 @@ ORDER = {
     "all capitals": ["yes", "no"],
     "position in document": [name for _, name in POSITIONS],
 }
+VALUES = [(name, value) for name, values in ORDER.items() for value in values]
 COLUMNS = ["slice", "value", "precision", "recall", "f1", "f1_low", "f1_high", "correct", "predicted", "support"]
 
-Mentions = dict[str, set[str]]
+Mentions = dict[str, frozenset[str]]
 
 
 def known_mentions(sentences: Sequence[Sequence[str]], table: pd.DataFrame, known: Mentions | None = None) -> Mentions:
@@ -36,31 +38,34 @@ def known_mentions(sentences: Sequence[Sequence[str]], table: pd.DataFrame, know
     known: those of parts before it, to which these are added.
     """
     known = {} if known is None else known
-    for row in table.itertuples():
-        known.setdefault(" ".join(sentences[row.sentence][row.start : row.end]), set()).add(row.type)
+    shared = {types: types for types in known.values()}  # mentions are many, sets of types are few
+    for sentence, start, end, name in zip(*(table[column].tolist() for column in KEY), strict=True):
+        text = " ".join(sentences[sentence][start:end])
+        types = known.get(text, frozenset()) | {name}
+        known[text] = shared.setdefault(types, types)
     return known
 
 
 def add_features(
-    table: pd.DataFrame, sentences: Sequence[Sequence[str]], document_ids: Sequence[int] | None, known: Mentions
+    table: pd.DataFrame, sentences: Sequence[Sequence[str]], places: np.ndarray | None, known: Mentions
 ) -> pd.DataFrame:
     """A copy of an entity table with `text` and a column for each slice of ORDER.
 
-    document_ids: one a sentence; None where the corpus has no documents, and then there is no position in them.
+    places: of each sentence in its document (positions); None where the corpus has no documents.
     """
     table = table.copy()
     index = table["sentence"].to_numpy(int)
-    lengths = np.array([len(tokens) for tokens in sentences])
+    lengths = np.array([len(tokens) for tokens in sentences], int)
     capitals = np.array([is_all_capitals(tokens) for tokens in sentences], bool)
     table["text"] = [" ".join(sentences[i][a:b]) for i, a, b in zip(index, table["start"], table["end"], strict=True)]
-    table["entity length"] = [_bin(n, ENTITY_LENGTHS) for n in table["end"] - table["start"]]
+    table["entity length"] = _bins(table["end"] - table["start"], ENTITY_LENGTHS)
     table["mention in training"] = [
         _seen(known.get(text), kind) for text, kind in zip(table["text"], table["type"], strict=True)
     ]
-    table["sentence length"] = [_bin(n, SENTENCE_LENGTHS) for n in lengths[index]]
+    table["sentence length"] = _bins(lengths[index], SENTENCE_LENGTHS)
     table["all capitals"] = np.where(capitals[index], "yes", "no")
-    if document_ids is not None:
-        table["position in document"] = [_bin(n, POSITIONS) for n in positions(document_ids)[index]]
+    if places is not None:
+        table["position in document"] = _bins(places[index], POSITIONS)
     return table
 
 
@@ -72,65 +77,67 @@ def is_all_capitals(tokens: Sequence[str]) -> bool:
 
 def positions(document_ids: Sequence[int]) -> np.ndarray:
     """The place of each sentence in its document, from 1."""
-    seen: dict[int, int] = {}
-    places = []
-    for document in document_ids:
-        seen[document] = seen.get(document, 0) + 1
-        places.append(seen[document])
-    return np.array(places, int)
+    ids = np.asarray(document_ids, int)
+    order = np.argsort(ids, kind="stable")
+    _, starts, sizes = np.unique(ids[order], return_index=True, return_counts=True)
+    places = np.empty(len(ids), int)
+    places[order] = np.arange(1, len(ids) + 1) - np.repeat(starts, sizes)
+    return places
 
 
-def slice_scores(
-    gold: pd.DataFrame, found: pd.DataFrame, units: np.ndarray, drawn: np.ndarray, confidence: float
-) -> pd.DataFrame:
-    """A row a slice and value, in the order of ORDER, with COLUMNS. gold, found: marked tables with features."""
-    rows = []
+def add_slices(counts: np.ndarray, gold: pd.DataFrame, found: pd.DataFrame, units: np.ndarray) -> None:
+    """Add entities to counts [n_units, len(VALUES), 3]. gold, found: marked tables with features; units: as `count`."""
     for name, values in ORDER.items():
-        if name not in gold:
-            continue
-        for value in values:
-            counts = _counts(gold[gold[name] == value], found[found[name] == value], units)
-            if counts[:, 1:].sum():
-                rows.append([name, value, *_scores(counts, drawn, confidence)])
+        if name in gold:
+            first = VALUES.index((name, values[0]))
+            add_counts(counts[:, first : first + len(values)], gold, found, units, name, values)
+
+
+def slice_scores(total: np.ndarray, sums: np.ndarray, confidence: float) -> pd.DataFrame:
+    """A row a slice and value that has entities, in the order of ORDER, with COLUMNS.
+
+    total: [len(VALUES), 3], all units together; sums: [resamples, len(VALUES), 3], of ner.bootstrap.resampled.
+    """
+    rows = [
+        [*VALUES[index], *_scores(total[index], sums[:, index], confidence)]
+        for index in range(len(VALUES))
+        if total[index, [PREDICTED, GOLD]].any()
+    ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def document_scores(
-    gold: pd.DataFrame, found: pd.DataFrame, document_ids: Sequence[int], resamples: int, seed: int, confidence: float
+    counts: np.ndarray, document_ids: Sequence[int], resamples: int, seed: int, confidence: float
 ) -> pd.DataFrame:
     """A row a document, most wrong entities first; the intervals draw sentences, as a document is one unit.
 
-    Columns: document_id, sentences, then those of COLUMNS from precision on.
+    counts: [n_sentences, 3] (ner.entities.sentence_counts). Columns: document_id, sentences, then those of COLUMNS from
+    precision on.
     """
     ids = np.asarray(document_ids, int)
-    counts = _counts(gold, found, np.arange(len(ids)))
     rows = []
     order = np.argsort(ids, kind="stable")
     documents, starts = np.unique(ids[order], return_index=True)
     for document, own in zip(documents, np.split(counts[order], starts[1:]), strict=False):
-        rows.append([int(document), len(own), *_scores(own, draws(len(own), resamples, seed), confidence)])
+        scores = _scores(own.sum(0), resampled(own, resamples, seed), confidence)
+        rows.append([int(document), len(own), *scores])
     table = pd.DataFrame(rows, columns=["document_id", "sentences", *COLUMNS[2:]])
     wrong = table["predicted"] + table["support"] - 2 * table["correct"]
     return table.iloc[np.lexsort([table["document_id"], -wrong])].reset_index(drop=True)
 
 
-def _counts(gold: pd.DataFrame, found: pd.DataFrame, units: np.ndarray) -> np.ndarray:
-    one_type = {"type": "any"}
-    return count(gold.assign(**one_type), found.assign(**one_type), units, ["any"])[:, 0]
+def _scores(total: np.ndarray, sums: np.ndarray, confidence: float) -> list[float | int]:
+    low, high = interval(f1(sums), confidence)
+    counts = [int(total[column]) for column in (CORRECT, PREDICTED, GOLD)]
+    return [float(precision(total)), float(recall(total)), float(f1(total)), low, high, *counts]
 
 
-def _scores(counts: np.ndarray, drawn: np.ndarray, confidence: float) -> list[float | int]:
-    total = counts.sum(0)
-    low, high = interval(f1(drawn @ counts), confidence)
-    sums = [int(total[column]) for column in (CORRECT, PREDICTED, GOLD)]
-    return [float(precision(total)), float(recall(total)), float(f1(total)), low, high, *sums]
+def _bins(numbers: Iterable[int], bins: Sequence[tuple[int | None, str]]) -> np.ndarray:
+    limits = [limit for limit, _ in bins if limit is not None]
+    return np.array([name for _, name in bins], dtype=object)[np.searchsorted(limits, numbers)]
 
 
-def _bin(number: int, bins: Iterable[tuple[int | None, str]]) -> str:
-    return next(name for limit, name in bins if limit is None or number <= limit)
-
-
-def _seen(types: set[str] | None, entity_type: str) -> str:
+def _seen(types: frozenset[str] | None, entity_type: str) -> str:
     if types is None:
         return UNSEEN
     return SEEN if entity_type in types else OTHER_TYPE

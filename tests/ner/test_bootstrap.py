@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ner.bootstrap import difference, draws, f1, interval, intervals, precision, recall
+from ner.bootstrap import difference, draws, f1, interval, intervals, precision, recall, resampled
 
 COUNTS = np.array([[3, 4, 5], [0, 0, 0], [2, 2, 2], [7, 9, 8], [1, 3, 4]])  # correct, predicted, gold by document
 
@@ -22,14 +22,20 @@ def test_the_vectorised_resamples_are_those_that_a_loop_would_draw():
         correct, predicted, gold = np.sum(documents, axis=0)
         by_hand.append(2 * correct / (predicted + gold))
     assert f1(drawn @ COUNTS) == pytest.approx(by_hand)
-    assert intervals(COUNTS, drawn, 0.9)["f1"] == pytest.approx(list(np.quantile(by_hand, [0.05, 0.95])))
+    assert intervals(drawn @ COUNTS, 0.9)["f1"] == pytest.approx(list(np.quantile(by_hand, [0.05, 0.95])))
+
+
+@pytest.mark.parametrize("block", [8, 300, 8_000_000])
+def test_resamples_a_few_at_a_time_are_those_of_all_draws(monkeypatch, block):
+    monkeypatch.setattr("ner.bootstrap.BLOCK", block)
+    counts = np.random.default_rng(2).integers(0, 90, (31, 4, 3))
+    expected = np.einsum("ru,uvc->rvc", draws(31, 25, 7), counts)
+    assert (resampled(counts, 25, 7) == expected).all()
 
 
 def test_the_interval_holds_the_score_and_shrinks_with_more_documents():
     few, many = COUNTS, np.tile(COUNTS, (50, 1))
-    (low, high), (low_many, high_many) = (
-        intervals(counts, draws(len(counts), 1000, 1), 0.95)["f1"] for counts in (few, many)
-    )
+    (low, high), (low_many, high_many) = (intervals(resampled(counts, 1000, 1), 0.95)["f1"] for counts in (few, many))
     assert low < float(f1(COUNTS.sum(0))) < high
     assert high_many - low_many < (high - low) / 4
 
@@ -41,7 +47,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
         gold = chance.integers(5, 30, size=150)
         correct = chance.binomial(gold, truth)
         counts = np.stack([correct, gold, gold], -1)
-        low, high = intervals(counts, draws(150, 400, trial), 0.95)["f1"]
+        low, high = intervals(resampled(counts, 400, trial), 0.95)["f1"]
         held += low <= truth <= high
     assert 0.89 <= held / 200 <= 1.0
 
@@ -56,7 +62,7 @@ def test_pairing_sees_a_small_but_steady_loss_that_two_intervals_would_hide():
     theirs = ours.copy()
     ours[::4, 0] -= 1  # one entity less in every fourth document
     drawn = draws(100, 1000, 5)
-    alone = intervals(ours, drawn, 0.95)["f1"]
+    alone = intervals(drawn @ ours, 0.95)["f1"]
     said = difference(ours, theirs, drawn, 0.95)
     assert said["interval"][1] < 0 and said["p_worse"] > 0.99
     assert alone[1] > said["f1"] and said["difference"] == pytest.approx(said["f1"] - said["other_f1"])
@@ -69,7 +75,7 @@ def test_models_of_other_documents_cannot_be_paired():
 
 def test_no_documents_at_all_give_zeros_rather_than_an_error():
     empty = np.zeros((0, 3), int)
-    assert intervals(empty, draws(0, 100, 1), 0.95) == {name: [0, 0] for name in ("precision", "recall", "f1")}
+    assert intervals(resampled(empty, 100, 1), 0.95) == {name: [0, 0] for name in ("precision", "recall", "f1")}
 
 
 def test_the_same_seed_draws_the_same():

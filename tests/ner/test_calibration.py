@@ -1,10 +1,20 @@
 """The temperature recovers what made the model too sure, and the calibration error is that of its definition."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from ner.calibration import expected_calibration_error, fit_temperature, reliability
+from ner.calibration import (
+    Loss,
+    bin_sums,
+    expected_calibration_error,
+    fit_in_parts,
+    fit_temperature,
+    reliability,
+    reliability_of,
+)
 from ner.probability import log_loss, softmax, span_score
 
 
@@ -26,6 +36,16 @@ def test_the_fitted_temperature_is_better_than_its_neighbours():
     logits, gold = sampled(2.0)
     best = fit_temperature(logits, gold)
     assert log_loss(logits, gold, best) <= min(log_loss(logits, gold, best * f) for f in (0.8, 0.95, 1.05, 1.25))
+
+
+def test_a_temperature_fitted_in_parts_is_that_of_the_whole():
+    logits, gold = sampled(2.0)
+    cuts = [0, 700, 700, 701, 4000]
+    parts = [(logits[a:b], gold[a:b]) for a, b in pairwise(cuts)]
+    assert fit_in_parts(lambda: iter(parts)) == fit_temperature(logits, gold)
+    total = sum((Loss.of(*part, 2.0) for part in parts), Loss())
+    assert (total.tokens, total.mean) == (4000, pytest.approx(log_loss(logits, gold, 2.0), rel=1e-12))
+    assert Loss() + Loss.of(logits, gold) == Loss(log_loss(logits, gold), 4000)
 
 
 def test_no_token_to_fit_on_leaves_the_model_as_it_is():
@@ -52,6 +72,15 @@ def test_the_calibration_error_weighs_each_bin_by_its_entities():
     table = reliability(scores, right)
     assert table[["low", "entities"]].to_numpy().tolist() == [[0.5, 2], [0.9, 4]]
     assert expected_calibration_error(table) == pytest.approx((0.05 * 2 + 0.2 * 4) / 6)
+
+
+def test_the_bins_of_two_parts_add_up():
+    chance = np.random.default_rng(3)
+    scores, right = chance.random(500), chance.random(500) < 0.7
+    whole = reliability(scores, right)
+    parts = reliability_of(bin_sums(scores[:90], right[:90]) + bin_sums(scores[90:], right[90:]))
+    pd.testing.assert_frame_equal(whole, parts, rtol=1e-12)
+    assert whole["score"].iloc[3] == pytest.approx(scores[(scores >= 0.3) & (scores < 0.4)].mean())
 
 
 def test_a_score_of_one_is_in_the_last_bin_and_nothing_has_no_error():

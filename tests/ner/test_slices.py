@@ -3,9 +3,18 @@
 import numpy as np
 import pytest
 
-from ner.bootstrap import draws
-from ner.entities import entity_table, mark_correct, unit_numbers
-from ner.slices import add_features, document_scores, is_all_capitals, known_mentions, positions, slice_scores
+from ner.bootstrap import resampled
+from ner.entities import entity_table, mark_correct, sentence_counts, unit_numbers
+from ner.slices import (
+    VALUES,
+    add_features,
+    add_slices,
+    document_scores,
+    is_all_capitals,
+    known_mentions,
+    positions,
+    slice_scores,
+)
 
 TRAINING = [["Tamm", "won", "in", "Oslo"], ["Reuters", "Oslo"]]
 TRAINING_TAGS = [["B-PER", "O", "O", "B-LOC"], ["B-ORG", "B-LOC"]]
@@ -19,7 +28,14 @@ def tables(documents=DOCUMENTS):
     known = known_mentions(TRAINING, entity_table(TRAINING_TAGS))
     gold, found = entity_table(GOLD), entity_table(FOUND)
     mark_correct(gold, found)
-    return [add_features(table, SENTENCES, documents, known) for table in (gold, found)]
+    places = None if documents is None else positions(documents)
+    return [add_features(table, SENTENCES, places, known) for table in (gold, found)]
+
+
+def scores(gold, found, units):
+    counts = np.zeros((max(units) + 1, len(VALUES), 3), int)
+    add_slices(counts, gold, found, units)
+    return slice_scores(counts.sum(0), resampled(counts, 100, 1), 0.95)
 
 
 def test_a_mention_is_seen_seen_as_another_type_or_unseen():
@@ -35,7 +51,7 @@ def test_a_mention_is_seen_seen_as_another_type_or_unseen():
 
 def test_gold_and_predicted_entities_are_sliced_by_their_own_length():
     units, _ = unit_numbers(DOCUMENTS)
-    table = slice_scores(*tables(), units, draws(2, 100, 1), 0.95).set_index(["slice", "value"])
+    table = scores(*tables(), units).set_index(["slice", "value"])
     one, two = table.loc[("entity length", "1 token")], table.loc[("entity length", "2 tokens")]
     assert (one["correct"], one["predicted"], one["support"]) == (2, 4, 4)
     assert (two["correct"], two["predicted"], two["support"]) == (0, 0, 1)
@@ -43,7 +59,7 @@ def test_gold_and_predicted_entities_are_sliced_by_their_own_length():
 
 def test_every_slice_adds_up_to_the_whole_and_empty_values_are_left_out():
     units, _ = unit_numbers(DOCUMENTS)
-    table = slice_scores(*tables(), units, draws(2, 100, 1), 0.95)
+    table = scores(*tables(), units)
     for _, rows in table.groupby("slice"):
         assert (rows["support"].sum(), rows["predicted"].sum(), rows["correct"].sum()) == (5, 4, 2)
     assert "over 40" not in set(table["value"])
@@ -52,13 +68,13 @@ def test_every_slice_adds_up_to_the_whole_and_empty_values_are_left_out():
 
 def test_without_documents_there_is_no_place_in_them():
     gold, found = tables(documents=None)
-    table = slice_scores(gold, found, np.arange(3), draws(3, 100, 1), 0.95)
+    table = scores(gold, found, np.arange(3))
     assert "position in document" not in set(table["slice"])
 
 
 def test_documents_come_with_the_most_wrong_entities_first():
     gold, found = tables()
-    table = document_scores(gold, found, DOCUMENTS, 100, 1, 0.95)
+    table = document_scores(sentence_counts(gold, found, 3), DOCUMENTS, 100, 1, 0.95)
     assert table["document_id"].tolist() == [0, 7] and table["sentences"].tolist() == [2, 1]
     assert table["support"].tolist() == [4, 1]
 
