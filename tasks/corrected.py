@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ner.bootstrap import draws, intervals
+from ner.bootstrap import intervals, resampled
 from ner.conll import parse_conll
 from ner.entities import count, entity_table, mark_correct, unit_numbers
 from ner.errors import CorpusError, ParamsError
@@ -57,7 +57,7 @@ def corrected_scores(predictions: Predictions, params: EvaluationParams) -> dict
         "sha256": sha256_file(path),
         "changed_words": sum(a != b for a, b in zip(before, (tag for tags in gold for tag in tags), strict=True)),
         **{name: scores[name] for name in KEPT},
-        "interval": intervals(counts, draws(len(counts), params.resamples, params.seed), params.confidence),
+        "interval": intervals(resampled(counts, params.resamples, params.seed), params.confidence),
         "unit": unit,
     }
 

@@ -94,34 +94,36 @@ def calibration_windows(root: Path) -> list[list[int]]:
 
 def predict_format(params: Params, root: Path, model: Path, folder: Path) -> None:
     """What `predict` does, with an exported model."""
-    from tasks.predict import load_tagger, predict_split
-    from tasks.predictions import write_predictions
-    from tasks.prepared import read_manifest, read_split
+    from tasks.predict import load_tagger, predict_parts
+    from tasks.predictions import write_parts
+    from tasks.prepared import read_manifest
 
     tagger, fingerprint = load_tagger(model, params), read_manifest(root / PREPARED)["fingerprint"]
     (folder / "predictions").mkdir(parents=True)
     for name in SPLITS:
-        predictions = predict_split(tagger, read_split(root / PREPARED, name), params, name, fingerprint)
-        write_predictions(folder / "predictions" / f"{name}.parquet", predictions)
+        parts = predict_parts(tagger, root / PREPARED, name, params, fingerprint)
+        write_parts(folder / "predictions" / f"{name}.parquet", parts)
 
 
 def judge_format(params: Params, root: Path, model: Path, folder: Path) -> dict[str, Any]:
     """The entry of a format in export.json: sizes, scores, differences to the original, verdict with reasons."""
-    from ner.corpus import shared_share
     from ner.onnx_model import FILE
     from tasks.champion import against_champion, bootstrap_settings, compare
-    from tasks.evaluate import score_split, training_mentions, training_sentences
-    from tasks.predictions import read_predictions
+    from tasks.predictions import read_prediction_parts, read_predictions
+    from tasks.scored_split import read_outline, read_training, score_split
 
-    metrics, known = read_json(root / "reports" / "metrics.json"), training_mentions(root / PREPARED)
+    metrics, own = read_json(root / "reports" / "metrics.json"), folder / "predictions"
+    outlines = {name: read_outline(own, name) for name in SPLITS}
+    known, shared = read_training(root / PREPARED, {name: outline.distinct for name, outline in outlines.items()})
     scored: dict[str, Any] = {name: metrics[name] for name in ("mode", "fingerprint", "bootstrap", "temperature")}
     originals: dict[str, Champion] = {}
     for name in SPLITS:
-        ours = read_predictions(folder / "predictions", name)
+        parts = read_prediction_parts(own, name)
+        scored[name] = score_split(parts, outlines[name], metrics["temperature"], known, params.evaluation).scores
+        scored[name]["shared_sentences"] = shared[name]
+        ours = read_predictions(own, name)
         theirs = read_predictions(root / "reports" / "predictions", name)
         settings = bootstrap_settings(metrics, theirs)
-        scored[name], _, _ = score_split(ours, metrics["temperature"], known, params.evaluation)
-        scored[name]["shared_sentences"] = shared_share(ours.tokens, training_sentences(root / PREPARED))
         is_same = ours.tags(ours.logits) == theirs.tags(theirs.logits)
         originals[name] = Champion(
             name="fp32, safetensors",

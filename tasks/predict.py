@@ -9,6 +9,7 @@ send them. Only this stage needs the network; `evaluate` and what follows take s
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,15 @@ def predict(params: Params, prepared: Path, model: Path, folder: Path) -> dict[s
     done, fingerprint = {}, manifest["fingerprint"]
     with replacing_folder(folder) as temporary:
         for name in SPLITS:
-            parts = (
-                predict_split(tagger, part, params, f"{name}, part {number}" if number else name, fingerprint)
-                for number, part in enumerate(read_parts(prepared, name))
-            )
+            parts = predict_parts(tagger, prepared, name, params, fingerprint)
             done[name] = write_parts(temporary / f"{name}.parquet", parts)
     return done
+
+
+def predict_parts(tagger: Tagger, prepared: Path, name: str, params: Params, fingerprint: str) -> Iterator[Predictions]:
+    """The predictions of the prepared split `name`, for tasks.predictions.write_parts."""
+    for number, part in enumerate(read_parts(prepared, name)):
+        yield predict_split(tagger, part, params, f"{name}, part {number}" if number else name, fingerprint)
 
 
 def load_tagger(model: Path, params: Params) -> Tagger:

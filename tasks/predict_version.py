@@ -18,8 +18,8 @@ from ner.gate import SPLITS
 from ner.params import Params
 from tasks.champion import run_of, shown
 from tasks.digest import fetch_verified
-from tasks.predictions import write_predictions
-from tasks.prepared import read_manifest, read_split
+from tasks.predictions import write_parts
+from tasks.prepared import read_manifest
 from tasks.store import client, patience, predictions_folder, registry_errors, upload
 
 
@@ -29,7 +29,7 @@ def predict_version(version: Any, params: Params, prepared: Path) -> None:
     Raises ModelError where its files are not those that were registered, or it knows other tags than the data has, and
     RegistryError.
     """
-    from tasks.predict import load_fast, predict_split
+    from tasks.predict import load_fast, predict_parts
 
     manifest, run_id = read_manifest(prepared), run_of(version)
     with tempfile.TemporaryDirectory() as scratch:
@@ -39,10 +39,8 @@ def predict_version(version: Any, params: Params, prepared: Path) -> None:
         ordered = InOrder(load_fast(folder, params), manifest["labels"], shown(version))
         files = []
         for name in SPLITS:
-            split = read_split(prepared, name)
-            predictions = predict_split(ordered, split, params, name, manifest["fingerprint"])
             files.append(Path(scratch) / f"{name}.parquet")
-            write_predictions(files[-1], predictions)
+            write_parts(files[-1], predict_parts(ordered, prepared, name, params, manifest["fingerprint"]))
         with registry_errors(), patience():
             upload(client(), run_id, files, predictions_folder(manifest["fingerprint"]))
     print(f"the predictions of {shown(version)} are in its MLflow run", flush=True)

@@ -1,11 +1,12 @@
 """The stored predictions of a split: what `predict` writes once and every later stage reads, so that none infers again.
 
-predictions = read_predictions(Path("reports/predictions"), "validation")
+predictions = read_predictions(Path("reports/predictions"), "validation")       # or read_prediction_parts
 probabilities = predictions.probabilities(temperature)      # [n_tokens, n_labels] of the whole split
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from ner.errors import NerError
 from ner.probability import softmax
 from tasks.prepared import to_lists
 
+LISTS, LOGITS = ("document_id", "sentence_id", "line", "tokens", "gold"), ("logits_document", "logits_alone")
+ABOUT = ("labels", "context", "fingerprint")
+PART = 5_000  # sentences: of a part that is scored
 AGAIN = "run `dvc repro predict`, which makes it again"
 
 
@@ -98,7 +102,7 @@ def write_parts(path: Path, parts: Iterable[Predictions]) -> tuple[int, int]:
 
 
 def _table(predictions: Predictions) -> pa.Table:
-    about = {name: getattr(predictions, name) for name in ("labels", "context", "fingerprint")}
+    about = {name: getattr(predictions, name) for name in ABOUT}
     table = pa.table(
         {
             "document_id": predictions.document_ids,
@@ -118,17 +122,75 @@ def _table(predictions: Predictions) -> pa.Table:
 def read_predictions(folder: Path, split: str) -> Predictions:
     """Raises NerError where the file is missing, is no parquet, or was not written by `predict`."""
     path = folder / f"{split}.parquet"
+    with _readable(path):
+        return _predictions(pq.read_table(path, columns=[*LISTS, *LOGITS]))
+
+
+def read_prediction_parts(folder: Path, split: str, size: int = PART) -> Iterator[Predictions]:
+    """What read_predictions gives and raises, in parts of at most `size` sentences; at least one, maybe empty."""
+    with _readable(folder / f"{split}.parquet"):
+        for table in read_columns(folder, split, (*LISTS, *LOGITS), size):
+            yield _predictions(table)
+
+
+def read_about(folder: Path, split: str) -> dict[str, Any]:
+    """The `labels`, the `context` and the `fingerprint` of the predictions. Raises what read_predictions raises."""
+    path = folder / f"{split}.parquet"
+    with _readable(path):
+        return _about(pq.read_schema(path))
+
+
+def read_columns(folder: Path, split: str, columns: Sequence[str], size: int = PART) -> Iterator[pa.Table]:
+    """Some columns as they are on the disk, in the parts of read_prediction_parts; raises what that raises."""
+    path = folder / f"{split}.parquet"
+    with _readable(path), pq.ParquetFile(path) as file:
+        _about(file.schema_arrow)
+        if not file.metadata.num_rows:
+            yield file.schema_arrow.empty_table().select(columns)
+        for batch in file.iter_batches(size, columns=list(columns)):
+            yield pa.Table.from_batches([batch]).select(columns)
+
+
+def read_logits(folder: Path, split: str, size: int = PART) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The logits [n_tokens, n_labels] that the model is judged by, and the gold label ids [n_tokens], in parts."""
+    about = read_about(folder, split)
+    column = "logits_document" if about["context"] == "document" else "logits_alone"
+    with _readable(folder / f"{split}.parquet"):
+        for table in read_columns(folder, split, (column, "gold"), size):
+            yield _rows(table[column], len(about["labels"])), _label_ids(table["gold"], about["labels"])
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Whatever reading a file raises, as one sentence."""
     try:
-        table = pq.read_table(path)
-        about: dict[str, Any] = json.loads(table.schema.metadata[b"ner"])
-        lists = [table[name].to_pylist() for name in ("document_id", "sentence_id", "line")]
-        lists += [to_lists(table[name]) for name in ("tokens", "gold")]
-        logits = [_rows(table[name], len(about["labels"])) for name in ("logits_document", "logits_alone")]
+        yield
     except FileNotFoundError:
         raise NerError(f"{path} is missing: run `dvc repro predict`, which makes it.") from None
     except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
         raise NerError(f"{path} cannot be read ({str(error).splitlines()[0]}): {AGAIN}.") from None
-    return Predictions(*lists, *logits, **{name: about[name] for name in ("labels", "context", "fingerprint")})
+
+
+def _about(schema: pa.Schema) -> dict[str, Any]:
+    about = json.loads(schema.metadata[b"ner"])
+    return {name: about[name] for name in ABOUT}
+
+
+def _predictions(table: pa.Table) -> Predictions:
+    about = _about(table.schema)
+    ids, texts = LISTS[:3], LISTS[3:]
+    return Predictions(
+        *(table[name].to_pylist() for name in ids),
+        *(to_lists(table[name]) for name in texts),
+        *(_rows(table[name], len(about["labels"])) for name in LOGITS),
+        **about,
+    )
+
+
+def _label_ids(tags: pa.ChunkedArray, labels: Sequence[str]) -> np.ndarray:
+    flat = tags.combine_chunks().flatten().dictionary_encode()
+    ids = np.array([labels.index(tag) for tag in flat.dictionary.to_pylist()], int)
+    return ids[flat.indices.to_numpy()]
 
 
 def _lists(rows: np.ndarray, tokens: Sequence[Sequence[str]]) -> pa.LargeListArray:
