@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,28 @@ from ner.scoring import score
 from tasks.corrected import corrected_scores
 from tasks.evaluate import evaluate
 from tasks.io import read_params
-from tasks.predictions import Predictions, read_predictions, write_predictions
-from tasks.prepared import read_manifest, read_split, to_tags
+from tasks.predictions import (
+    Predictions,
+    read_columns,
+    read_logits,
+    read_prediction_parts,
+    read_predictions,
+    write_predictions,
+)
+from tasks.prepared import read_manifest, read_parts, read_split, to_tags
 from tasks.tables import scores_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = read_params(ROOT / "params.yaml")
 TABLES = ("per_type", "slices", "documents", "thresholds", "reliability", "confusion")
+WRITTEN = (
+    "metrics.json",
+    "scores.json",
+    "conlleval.txt",
+    "disagreements.json",
+    *(f"{table}.csv" for table in TABLES),
+    *(f"plots/{name}.csv" for name in ("per_type", "thresholds", "confusion")),
+)
 
 
 def overconfident(split, labels, seed):
@@ -147,16 +163,72 @@ def test_evaluating_twice_writes_the_same_bytes(reports, prepared, tmp_path):
     (tmp_path / "predictions").symlink_to(reports / "predictions")
     evaluate(PARAMS, prepared, tmp_path)
     assert (reports / "conlleval.txt").read_text().count("processed ") == 2
-    plots = [f"plots/{name}.csv" for name in ("per_type", "thresholds", "confusion")]
-    for name in (
-        "metrics.json",
-        "scores.json",
-        "conlleval.txt",
-        "disagreements.json",
-        *(f"{table}.csv" for table in TABLES),
-        *plots,
-    ):
+    for name in WRITTEN:
         assert (tmp_path / name).read_bytes() == (reports / name).read_bytes(), name
+
+
+def assert_nearly_equal(one, other):
+    """The same keys, texts and whole numbers, and fractions that differ in their last digit at most."""
+    if isinstance(one, dict):
+        assert list(one) == list(other)
+        for name in one:
+            assert_nearly_equal(one[name], other[name])
+    elif isinstance(one, list):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_nearly_equal(a, b)
+    else:
+        assert type(one) is type(other) and one == (pytest.approx(other, rel=1e-12) if type(one) is float else other)
+
+
+def as_it_is(one):
+    return one
+
+
+def without_documents(one):
+    return replace(one, document_ids=[0] * len(one.tokens), logits_document=one.logits_alone)
+
+
+def documents_that_come_back(one):
+    return replace(one, document_ids=[index % 3 for index in range(len(one.tokens))])
+
+
+def orphans(one):
+    return replace(one, gold=[[tag.replace("B-PER", "I-PER") for tag in tags] for tags in one.gold])
+
+
+@pytest.mark.parametrize("change", [as_it_is, without_documents, documents_that_come_back, orphans])
+def test_parts_add_up_to_what_the_whole_split_scores(prepared, tmp_path, monkeypatch, change):
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "predictions").symlink_to(tmp_path / "predictions")
+    for name in ("validation", "test"):
+        write_predictions(tmp_path / "predictions" / f"{name}.parquet", change(stored(prepared, name)))
+    whole = evaluate(PARAMS, prepared, tmp_path)
+    for module, reader in (
+        ("tasks.evaluate", read_prediction_parts),
+        ("tasks.evaluate", read_logits),
+        ("tasks.scored_split", read_columns),
+        ("tasks.scored_split", read_parts),
+    ):
+        monkeypatch.setattr(f"{module}.{reader.__name__}", partial(reader, size=2))
+    assert_nearly_equal(evaluate(PARAMS, prepared, tmp_path / "parts"), whole)
+    for name in WRITTEN[1:]:
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / name).read_bytes(), name
+    assert whole["validation"]["sentences"] > 4
+    assert (whole["validation"]["disagreements"] > 0) == (change is orphans)
+
+
+def test_a_split_without_sentences_scores_zero(prepared, tmp_path):
+    (tmp_path / "predictions").mkdir()
+    write_predictions(tmp_path / "predictions" / "validation.parquet", stored(prepared, "validation"))
+    lists = dict.fromkeys(("document_ids", "sentence_ids", "lines", "tokens", "gold"), [])
+    logits = np.empty((0, len(read_manifest(prepared)["labels"])), np.float32)
+    empty = stored(prepared, "test", **lists, logits_document=logits, logits_alone=logits)
+    write_predictions(tmp_path / "predictions" / "test.parquet", empty)
+    scores = evaluate(PARAMS, prepared, tmp_path)["test"]
+    assert (scores["f1"], scores["sentences"], scores["words"], scores["loss"]) == (0, 0, 0, 0)
+    assert scores["per_type"] == {} and scores["shared_sentences"] == 0
 
 
 def test_sentences_are_drawn_where_the_corpus_has_no_documents(reports, prepared, tmp_path):

@@ -17,7 +17,7 @@ from ner.prediction import Tagger
 from ner.probability import TEMPERATURE
 from tasks.io import read_params
 from tasks.predict import predict, predict_split
-from tasks.predictions import read_predictions, write_predictions
+from tasks.predictions import read_logits, read_prediction_parts, read_predictions, write_predictions
 from tasks.prepared import Split, read_manifest, read_parts, read_split, to_tags
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +114,21 @@ def test_predictions_in_parts_are_those_of_the_whole_split(folder, prepared, mod
         assert getattr(one, name) == pytest.approx(getattr(whole, name), abs=1e-5)
 
 
+@pytest.mark.parametrize("size", [1, 3, 10_000])
+def test_stored_predictions_are_read_in_parts(folder, size):
+    whole, parts = read_predictions(folder, "test"), list(read_prediction_parts(folder, "test", size))
+    assert [len(part.tokens) for part in parts[:-1]] == [size] * (len(parts) - 1)
+    for name in ("document_ids", "sentence_ids", "lines", "tokens", "gold"):
+        assert [value for part in parts for value in getattr(part, name)] == getattr(whole, name)
+    for name in ("logits_document", "logits_alone"):
+        assert (np.concatenate([getattr(part, name) for part in parts]) == getattr(whole, name)).all()
+    logits, gold = (np.concatenate(column) for column in zip(*read_logits(folder, "test", size), strict=True))
+    assert (logits == whole.logits).all() and (gold == whole.gold_ids()).all()
+    assert {(tuple(part.labels), part.context, part.fingerprint) for part in parts} == {
+        (tuple(whole.labels), whole.context, whole.fingerprint)
+    }
+
+
 def test_both_contexts_are_stored_and_the_trained_one_is_judged(folder):
     stored = read_predictions(folder, "validation")
     assert (stored.logits == stored.logits_document).all()
@@ -151,5 +166,13 @@ def test_a_model_with_pickled_weights_only_is_refused(prepared, model, tmp_path)
 def test_predictions_that_are_missing_or_broken_are_one_sentence(tmp_path, content):
     if content is not None:
         (tmp_path / "test.parquet").write_bytes(content)
-    with pytest.raises(NerError, match=r"test\.parquet.*dvc repro predict"):
-        read_predictions(tmp_path, "test")
+    for read in (read_predictions, read_prediction_parts, read_logits):
+        with pytest.raises(NerError, match=r"test\.parquet.*dvc repro predict"):
+            list(read(tmp_path, "test"))
+
+
+def test_a_table_of_something_else_is_no_prediction(prepared, tmp_path):
+    shutil.copy(prepared / "test.parquet", tmp_path / "test.parquet")
+    for read in (read_predictions, read_prediction_parts, read_logits):
+        with pytest.raises(NerError, match=r"test\.parquet cannot be read.*dvc repro predict"):
+            list(read(tmp_path, "test"))
