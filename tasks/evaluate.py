@@ -23,8 +23,9 @@ from ner.scoring import MODE
 from tasks.cli import run_stage
 from tasks.corrected import corrected_scores
 from tasks.io import read_json, read_params, replacing_folder, write_json, write_text
+from tasks.outline import read_outline, read_training
 from tasks.predictions import read_logits, read_prediction_parts, read_predictions
-from tasks.scored_split import Tables, read_outline, read_training, score_split
+from tasks.scored_split import Tables, score_split
 from tasks.tables import scores_table
 from tasks.tracking import try_log_evaluation
 

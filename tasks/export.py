@@ -109,8 +109,9 @@ def judge_format(params: Params, root: Path, model: Path, folder: Path) -> dict[
     """The entry of a format in export.json: sizes, scores, differences to the original, verdict with reasons."""
     from ner.onnx_model import FILE
     from tasks.champion import against_champion, bootstrap_settings, compare
+    from tasks.outline import read_outline, read_training
     from tasks.predictions import read_prediction_parts, read_predictions
-    from tasks.scored_split import read_outline, read_training, score_split
+    from tasks.scored_split import score_split
 
     metrics, own = read_json(root / "reports" / "metrics.json"), folder / "predictions"
     outlines = {name: read_outline(own, name) for name in SPLITS}

@@ -1,18 +1,15 @@
 """All scores of one split, added up over parts of it, so that one part is in memory at a time.
 
-    outline = read_outline(folder, "validation")
-    known, shared = read_training(prepared, {"validation": outline.distinct})
     scored = score_split(read_prediction_parts(folder, "validation"), outline, temperature, known, params.evaluation)
 
 What is scored is counts, so where the parts are cut changes no number; only the loss and the mean scores of calibration
-may differ in their last digit, as sums of fractions. For the whole split there are some 70 bytes a sentence and the
-counts of each unit (document, or sentence where there are none).
+may differ in their last digit, as sums of fractions. Of the whole split there are the outline, some 130 bytes a
+sentence, and the counts of each unit (document, or sentence where there are none), some 260 bytes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import reduce
 from operator import add
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,41 +18,18 @@ import pandas as pd
 from ner.bootstrap import MEASURES, f1, interval, intervals, resampled
 from ner.calibration import expected_calibration_error, reliability_of
 from ner.conlleval import ChunkScores
-from ner.corpus import distinct_sentences
-from ner.entities import PREDICTED, add_counts, entity_table, sentence_counts, unit_numbers
+from ner.entities import PREDICTED, add_counts, sentence_counts
 from ner.mistakes import CATEGORIES
 from ner.params import EvaluationParams
 from ner.scoring import scores_of
-from ner.slices import (
-    VALUES,
-    Mentions,
-    add_features,
-    add_slices,
-    document_scores,
-    known_mentions,
-    positions,
-    slice_scores,
-)
+from ner.slices import VALUES, Mentions, add_features, add_slices, document_scores, slice_scores
 from ner.three_ways import LISTED
-from tasks.predictions import Predictions, read_about, read_columns
-from tasks.prepared import read_manifest, read_parts, to_lists, to_tags
+from tasks.outline import Outline
+from tasks.predictions import Predictions
 from tasks.scored_part import THRESHOLDS, Sums, marked, part_sums
 
 CONTEXT_SCORES = ("precision", "recall", "f1", "f1_strict", "accuracy")
 Tables = dict[str, pd.DataFrame]
-
-
-class Outline(NamedTuple):
-    """What is known of a whole split before its parts are scored; arrays have a value a sentence."""
-
-    document_ids: np.ndarray
-    units: np.ndarray  # of the bootstrap (ner.entities.unit_numbers)
-    unit: str
-    places: np.ndarray | None  # of sentences in documents; None where the split has no documents
-    distinct: set[bytes]  # ner.corpus.distinct_sentences
-    labels: list[str]
-    context: str
-    fingerprint: str
 
 
 class Scored(NamedTuple):
@@ -66,33 +40,6 @@ class Scored(NamedTuple):
     tables: Tables
     differing: list[dict[str, Any]]
     conlleval: ChunkScores
-
-
-def read_outline(folder: Path, split: str) -> Outline:
-    """One pass over the stored predictions. Raises what tasks.predictions.read_predictions raises."""
-    about, ids, distinct = read_about(folder, split), [], set()
-    for table in read_columns(folder, split, ("document_id", "tokens")):
-        ids.append(table["document_id"].to_numpy())
-        distinct |= distinct_sentences(to_lists(table["tokens"]))
-    document_ids = np.concatenate(ids)
-    units, unit = unit_numbers(document_ids)
-    places = positions(document_ids) if unit == "document" else None
-    return Outline(document_ids, units, unit, places, distinct, **about)
-
-
-def read_training(prepared: Path, distinct: Mapping[str, set[bytes]]) -> tuple[Mentions, dict[str, float]]:
-    """The mentions of the training split with their types, and the share, 0 to 1, of sentences that are in it too.
-
-    distinct: those of each split (ner.corpus.distinct_sentences); 0 of none.
-    """
-    labels, known = read_manifest(prepared)["labels"], {}
-    shared: dict[str, set[bytes]] = {name: set() for name in distinct}
-    for part in read_parts(prepared, "train"):
-        known_mentions(part.tokens, entity_table(to_tags(part.tag_ids, labels)), known)
-        seen = distinct_sentences(part.tokens)
-        for name, own in distinct.items():
-            shared[name] |= own & seen
-    return known, {name: len(shared[name]) / len(own) if own else 0.0 for name, own in distinct.items()}
 
 
 def score_split(
@@ -120,8 +67,7 @@ class _Counts:
     def __init__(self, outline: Outline, known: Mentions) -> None:
         self.outline, self.known, self.done = outline, known, 0
         self.types = sorted({label[2:] for label in outline.labels if label != "O"})
-        units = int(outline.units.max(initial=-1)) + 1
-        self.by_unit = np.zeros((units, len(self.types) + len(VALUES), 3), np.int32)
+        self.by_unit = np.zeros((outline.n_units, len(self.types) + len(VALUES), 3), np.int32)
         self.by_sentence = np.zeros((len(outline.units), 3), np.int32)
 
     def add(self, part: Predictions, temperature: float) -> Sums:
@@ -161,7 +107,7 @@ def _summary(sums: Sums, outline: Outline, overall: dict[str, list[float]]) -> d
         "predicted": int(sums.fitted[:, -1].sum()),
         "interval": overall,
         "unit": outline.unit,
-        "units": int(outline.units.max(initial=-1)) + 1,
+        "units": outline.n_units,
         "sentences": len(outline.units),
         "words": sums.words,
         "words_without_prediction": sums.words - sums.predicted_words,

@@ -208,8 +208,8 @@ def test_parts_add_up_to_what_the_whole_split_scores(prepared, tmp_path, monkeyp
     for module, reader in (
         ("tasks.evaluate", read_prediction_parts),
         ("tasks.evaluate", read_logits),
-        ("tasks.scored_split", read_columns),
-        ("tasks.scored_split", read_parts),
+        ("tasks.outline", read_columns),
+        ("tasks.outline", read_parts),
     ):
         monkeypatch.setattr(f"{module}.{reader.__name__}", partial(reader, size=2))
     assert_nearly_equal(evaluate(PARAMS, prepared, tmp_path / "parts"), whole)
