@@ -294,6 +294,13 @@ def test_a_corrected_test_set_is_scored_with_how_much_it_changed(reports, metric
     assert other["changed_words"] == sum(tag != "O" for tags in predictions.gold for tag in tags)
 
 
+def test_the_corrected_test_set_that_params_name_has_a_block(reports, metrics, prepared, tmp_path):
+    (tmp_path / "predictions").symlink_to(reports / "predictions")
+    _, evaluation = corrected(tmp_path, read_predictions(reports / "predictions", "test"))
+    block = evaluate(PARAMS.model_copy(update={"evaluation": evaluation}), prepared, tmp_path)["test_corrected"]
+    assert (block["f1"], block["interval"]) == (metrics["test"]["f1"], metrics["test"]["interval"])
+
+
 def test_no_corrected_test_set_is_no_block(reports, metrics):
     assert metrics["test_corrected"] is None
 
