@@ -13,7 +13,7 @@ from ner.errors import NerError
 from tasks import probe as module
 from tasks.io import read_params
 from tasks.prepared import read_manifest
-from tasks.probe import Size, choose, main, measured, probe, train_steps
+from tasks.probe import LEAST, Size, advice, choose, main, measured, probe, train_steps, training_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 GB = 10**9
@@ -69,19 +69,44 @@ def test_a_size_that_could_not_fit_is_not_tried(root):
 
 def test_the_smallest_size_that_is_about_as_fast_as_the_fastest_is_chosen():
     found = [Size(512, 100.0, 1, 10), Size(1024, 196.0, 2, 10), Size(2048, 200.0, 4, 10), Size(4096, 400.0, 10, 10)]
-    assert choose(found).batch == 1024  # 4096 takes all of the memory
+    steps = dict.fromkeys([512, 1024, 2048, 4096], LEAST)
+    assert choose(found, steps).batch == 1024  # 4096 takes all of the memory
+    assert advice(found, found[1], 512)[0] == "train.batch_size: 1024 is 1.96 times as fast as 512."
+
+
+def test_a_size_that_leaves_too_few_steps_to_learn_in_is_not_chosen_and_that_is_said():
+    found = [Size(512, 100.0, 1, 10), Size(1024, 200.0, 2, 10), Size(2048, 400.0, 4, 10)]
+    best = choose(found, {512: 2 * LEAST, 1024: LEAST, 2048: LEAST // 2})
+    assert best.batch == 1024 and "fewer than 300 steps" in advice(found, best, 512)[-1]
+    assert choose(found, dict.fromkeys([512, 1024, 2048], 5)).batch == 512  # a small corpus
+    assert advice(found, found[0], 512)[0] == "train.batch_size: 512 stays."
+    assert len(advice(found, found[2], 512)) == 2
 
 
 def test_no_size_that_fits_names_the_parameter():
-    with pytest.raises(NerError, match="train.batch_size: not even 512 subwords fit"):
-        choose([Size(512, None, None, None)])
+    with pytest.raises(NerError, match=r"train\.batch_size: not even 512 subwords fit"):
+        choose([Size(512, None, None, None)], {512: LEAST})
+
+
+def test_the_steps_of_a_training_are_those_that_it_has(root):
+    params = read_params()
+    train = params.train.model_copy(update={"epochs": 2.0, "gradient_accumulation": 2})
+    steps = training_steps(
+        params.model_copy(update={"train": train}), root / "data/prepared", root / "models/base", [32, 64]
+    )
+    assert steps[32] > steps[64] > 1
+    once = training_steps(params, root / "data/prepared", root / "models/base", [32])
+    assert abs(steps[32] - once[32]) <= 2  # twice the epochs, half the steps in each
 
 
 def test_the_choice_goes_into_params_yaml_only_when_asked_and_comments_stay(root, monkeypatch, capsys):
     monkeypatch.setattr(module, "apart", lambda params, labels, batch, steps: Size(batch, float(batch), 1, 10))
+    monkeypatch.setattr(module, "LEAST", 1)
     monkeypatch.setattr(sys, "argv", ["probe", "--largest", "256"])
     main()
-    assert read_params().train.batch_size == 64 and "256 is 4.00 times as fast as 64" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert read_params().train.batch_size == 64 and "256 is 4.00 times as fast as 64" in said
+    assert "steps of a training" in said
     monkeypatch.setattr(sys, "argv", ["probe", "--largest", "256", "--apply"])
     main()
     assert read_params().train.batch_size == 256 and (root / "params.yaml").read_text().startswith("# mine")
