@@ -140,7 +140,7 @@ def test_the_speeds_in_the_readme_are_those_of_the_committed_benchmark():
     ]
 
 
-@pytest.mark.parametrize("name", ["training", "evaluation", "pipeline", "growth"])
+@pytest.mark.parametrize("name", ["training", "settings", "evaluation", "pipeline", "growth"])
 def test_the_tables_of_a_benchmark_in_the_readme_are_those_of_its_committed_report(name):
     """Whole tables of reports/bench/<name>.md, which are made of the JSON; none before it was measured."""
     text = re.search(rf"<!-- bench {name}: .*?-->\n(.*?)<!-- /bench {name} -->", README, re.DOTALL)[1]
