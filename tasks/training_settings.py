@@ -57,11 +57,6 @@ def fused_attention() -> Iterator[None]:
         raise RuntimeError("the encoder has no attention of MPNet")
 
 
-def without_onednn() -> AbstractContextManager[Any]:
-    """Let PyTorch's own kernels and MKL multiply."""
-    return torch.backends.mkldnn.flags(enabled=False)
-
-
 AS_IT_IS, FUSED = "as it is", "fused attention"
 SETTINGS = {
     AS_IT_IS: Setting(),
@@ -69,6 +64,5 @@ SETTINGS = {
     "memory given back": Setting(laid=memory_given_back),
     "huge pages": Setting({"THP_MEM_ALLOC_ENABLE": "1"}),
     "huge pages by glibc": Setting({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}),
-    "without oneDNN": Setting(laid=without_onednn),
     FUSED: Setting(laid=fused_attention),
 }

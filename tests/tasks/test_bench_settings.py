@@ -40,7 +40,6 @@ def test_every_setting_that_the_encoder_can_have_has_a_ratio_to_the_stage_as_it_
     assert report["settings"][AS_IT_IS]["ratio"] == {"median": 1.0, "low": 1.0, "high": 1.0}
     assert all(entry["words_per_second"] > 0 for entry in report["settings"].values())
     assert all(f"| {name} | " in markdown(report) for name in names)
-    assert torch.backends.mkldnn.enabled  # what was laid over is taken away
 
 
 def test_a_process_begins_with_the_environment_of_its_setting(root, monkeypatch):
