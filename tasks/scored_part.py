@@ -15,7 +15,7 @@ from ner.calibration import Loss, bin_sums
 from ner.entities import entity_scores, entity_table, mark_correct
 from ner.mistakes import confusion, mistakes
 from ner.tally import Tally, tally
-from ner.three_ways import differences
+from ner.three_ways import LISTED, differences
 from tasks.predictions import Predictions
 
 THRESHOLDS = np.round(np.linspace(0, 1, 101), 2)
@@ -29,7 +29,7 @@ class Sums:
     document: Tally  # sentences read with their neighbours
     sentence: Tally  # each by itself
     disagreements: int  # sentences in which the ways of scoring part
-    differing: list[dict[str, Any]]  # the first of them
+    differing: list[dict[str, Any]]  # the first LISTED of them
     kept: np.ndarray  # kept_counts
     fitted: np.ndarray  # ner.calibration.bin_sums of the scores with the temperature,
     unfitted: np.ndarray  # and without it
@@ -41,7 +41,8 @@ class Sums:
     predicted_words: int
 
     def __add__(self, other: "Sums") -> "Sums":
-        return Sums(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+        sums = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
+        return Sums(**sums | {"differing": sums["differing"][:LISTED]})
 
 
 def marked(part: Predictions, tags: Tags, temperature: float) -> tuple[pd.DataFrame, pd.DataFrame]:

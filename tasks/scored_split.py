@@ -23,7 +23,6 @@ from ner.mistakes import CATEGORIES
 from ner.params import EvaluationParams
 from ner.scoring import scores_of
 from ner.slices import VALUES, Mentions, add_features, add_slices, document_scores, slice_scores
-from ner.three_ways import LISTED
 from tasks.outline import Outline
 from tasks.predictions import Predictions
 from tasks.scored_part import THRESHOLDS, Sums, marked, part_sums
@@ -58,7 +57,7 @@ def score_split(
     scores |= _summary(sums, outline, intervals(overall, params.confidence))
     tables = _tables(sums, scores, counts, resamples, params)
     main = sums.document if outline.context == "document" else sums.sentence
-    return Scored(scores, tables, sums.differing[:LISTED], main.conlleval)
+    return Scored(scores, tables, sums.differing, main.conlleval)
 
 
 class _Counts:

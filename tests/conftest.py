@@ -64,6 +64,28 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def trainable(tiny_encoder: Path, prepared: Path) -> Callable[..., Path]:
+    """trainable(folder, batch_size=32) writes what training reads: data/prepared, models/base and params.yaml.
+
+    Windows of 32 subwords, on a CPU in fp32, all layers; other parameters of `train` as they are given.
+    """
+
+    def write(folder: Path, **train: Any) -> Path:
+        import yaml
+
+        shutil.copytree(prepared, folder / "data" / "prepared")
+        shutil.copytree(tiny_encoder, folder / "models" / "base")
+        (folder / "models" / "base.json").write_text(json.dumps({"name": "tiny"}))
+        params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        params["encoding"]["max_length"] = 32
+        params["train"] |= {"device": "cpu", "precision": "fp32", "dropped_layers": 0, **train}
+        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
 def untrained(tiny_encoder: Path) -> Callable[..., Path]:
     """untrained(folder, labels, max_length=32) writes a tagger with random weights, the same ones each time."""
 

@@ -1,13 +1,10 @@
 """The benchmark of settings on tiny encoders: each is laid over the training alone, and compared with it as it is."""
 
-import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from transformers import MPNetConfig, MPNetModel
 
 from tasks import bench_settings, bench_training
@@ -18,16 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory, tiny_encoder, prepared) -> Path:
-    folder = tmp_path_factory.mktemp("bench-settings")
-    shutil.copytree(prepared, folder / "data" / "prepared")
-    shutil.copytree(tiny_encoder, folder / "models" / "base")
-    (folder / "models" / "base.json").write_text(json.dumps({"name": "tiny"}))
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["encoding"]["max_length"] = 32
-    params["train"] |= {"batch_size": 32, "device": "cpu", "precision": "fp32", "dropped_layers": 0}
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    return folder
+def root(tmp_path_factory, trainable) -> Path:
+    return trainable(tmp_path_factory.mktemp("bench-settings"), batch_size=32)
 
 
 def test_every_setting_that_the_encoder_can_have_has_a_ratio_to_the_stage_as_it_is(root, monkeypatch):

@@ -1,13 +1,11 @@
 """The benchmark of training on a tiny encoder: what is timed and counted, and that stage `train` itself takes part."""
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from ner.encoding import IGNORED
 from ner.errors import NerError
@@ -26,17 +24,9 @@ WORDS = 120
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory, tiny_encoder, prepared) -> Path:
+def root(tmp_path_factory, trainable) -> Path:
     """A folder with what the benchmark reads: small batches, so that a few words are several steps."""
-    folder = tmp_path_factory.mktemp("bench-training")
-    shutil.copytree(prepared, folder / "data" / "prepared")
-    shutil.copytree(tiny_encoder, folder / "models" / "base")
-    (folder / "models" / "base.json").write_text(json.dumps({"name": "tiny"}))
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["encoding"]["max_length"] = 32
-    params["train"] |= {"batch_size": 32, "device": "cpu", "precision": "fp32", "dropped_layers": 1, "frozen_layers": 0}
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    return folder
+    return trainable(tmp_path_factory.mktemp("bench-training"), batch_size=32, dropped_layers=1, frozen_layers=0)
 
 
 @pytest.fixture(scope="module")

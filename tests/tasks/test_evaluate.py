@@ -4,19 +4,23 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from ner.corpus import distinct_sentences
 from ner.errors import CorpusError, ParamsError
 from ner.params import EvaluationParams
 from ner.scoring import score
+from ner.three_ways import LISTED
 from tasks.corrected import corrected_scores
 from tasks.evaluate import evaluate
 from tasks.io import read_params
+from tasks.outline import read_training
 from tasks.predictions import (
     Predictions,
     read_columns,
@@ -26,6 +30,7 @@ from tasks.predictions import (
     write_predictions,
 )
 from tasks.prepared import read_manifest, read_parts, read_split, to_tags
+from tasks.scored_part import marked, part_sums
 from tasks.tables import scores_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -217,6 +222,22 @@ def test_parts_add_up_to_what_the_whole_split_scores(prepared, tmp_path, monkeyp
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / name).read_bytes(), name
     assert whole["validation"]["sentences"] > 4
     assert (whole["validation"]["disagreements"] > 0) == (change is orphans)
+
+
+def test_sentences_of_training_are_found_whichever_part_of_it_they_are_in(prepared, monkeypatch):
+    monkeypatch.setattr("tasks.outline.read_parts", partial(read_parts, size=2))
+    own = distinct_sentences(read_split(prepared, "train").tokens) | {b"of no part"}
+    _, shared = read_training(prepared, {"all but one": own, "none": set()})
+    assert len(own) > 4 and shared == {"all but one": (len(own) - 1) / len(own), "none": 0.0}
+
+
+def test_of_many_sentences_that_the_ways_read_differently_parts_keep_the_first(prepared):
+    part = orphans(stored(prepared, "train"))
+    tags = part.tags(part.logits)
+    one = part_sums(part, tags, *marked(part, tags, 1.0), 1.0)
+    many = reduce(add, [one] * (LISTED + 1))
+    assert many.disagreements == (LISTED + 1) * one.disagreements > LISTED
+    assert many.differing == (one.differing * LISTED)[:LISTED]
 
 
 def test_a_split_without_sentences_scores_zero(prepared, tmp_path):

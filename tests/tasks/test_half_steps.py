@@ -5,16 +5,19 @@ is recorded.
 """
 
 import math
+import multiprocessing
 from contextlib import contextmanager
+from multiprocessing import get_context
 
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 from transformers import TrainingArguments
 
+from ner.batching import Plan
 from tasks import half_steps
 from tasks.half_steps import LAUNCHED, HalfCopy, RecordedSteps, Update
-from tasks.trainer import padded, take_one_gpu
+from tasks.trainer import TokenTrainer, padded, take_one_gpu
 
 
 class Network(torch.nn.Module):
@@ -201,6 +204,25 @@ def test_one_process_takes_one_gpu_however_many_there_are(seen, taken):
     arguments._n_gpu = seen
     take_one_gpu(arguments)
     assert arguments.n_gpu == taken
+
+
+def test_workers_are_forked_for_in_a_process_that_was_spawned_they_would_import_everything_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(multiprocessing.context._default_context, "_actual_context", get_context("spawn"))
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[], dataloader_num_workers=1)
+    rows = [{"input_ids": [5, 6], "labels": [0, 1]}] * 2
+    trainer = TokenTrainer(
+        model=Network(),
+        args=arguments,
+        features=rows,
+        plan=Plan([2, 2], 2, seed=1, epochs=1),
+        groups=[],
+        judge=lambda _: {},
+        half=False,
+        label_smoothing=0.0,
+        pad_token_id=1,
+    )
+    loader = trainer.get_train_dataloader()
+    assert loader.multiprocessing_context.get_start_method() == "fork" and len(list(loader)) == 2
 
 
 def test_windows_of_recorded_steps_are_padded_to_a_multiple():

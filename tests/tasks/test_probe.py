@@ -1,13 +1,10 @@
 """The probe of batch sizes: real steps on a tiny encoder, and what it chooses from sizes that were measured."""
 
-import json
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from ner.errors import NerError
 from tasks import probe as module
@@ -20,14 +17,9 @@ GB = 10**9
 
 
 @pytest.fixture
-def root(tmp_path, tiny_encoder, prepared, monkeypatch) -> Path:
-    shutil.copytree(prepared, tmp_path / "data" / "prepared")
-    shutil.copytree(tiny_encoder, tmp_path / "models" / "base")
-    (tmp_path / "models" / "base.json").write_text(json.dumps({"name": "tiny"}))
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["encoding"]["max_length"] = 32
-    params["train"] |= {"batch_size": 64, "device": "cpu", "precision": "fp32", "dropped_layers": 0}
-    (tmp_path / "params.yaml").write_text("# mine\n" + yaml.safe_dump(params))
+def root(tmp_path, trainable, monkeypatch) -> Path:
+    params = trainable(tmp_path, batch_size=64) / "params.yaml"
+    params.write_text("# mine\n" + params.read_text())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

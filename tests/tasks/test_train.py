@@ -180,6 +180,9 @@ def test_steps_as_a_gpu_records_them_train_as_others_do(workspace, monkeypatch):
     ours, theirs = [[pd.read_csv(workspace / kind / name) for name in names] for kind in ("plain", "recorded")]
     for one, other in zip(ours, theirs, strict=True):
         pd.testing.assert_frame_equal(one, other, rtol=1e-3)
+    logs = [json.loads((workspace / kind / "training.json").read_text())["log"] for kind in ("plain", "recorded")]
+    norms = [[entry["train/grad_norm"] for entry in log if "train/grad_norm" in entry] for log in logs]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-2) and min(norms[0]) > 0.5  # as before they are clipped
 
 
 def train_here(workspace, name):
