@@ -1,132 +1,144 @@
-# Two commands on a fresh machine: `make train` and `make test`. Everything else is listed by `make`.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
-ENV := .venv/.installed
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Two commands on a fresh machine: `make train` and `make test`. `make` lists what is about the checkout, `ner` all else.
+SHELL := bash
+VENV ?= .venv
+FITS = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$one -c '$(FITS)' 2>/dev/null && command -v $$one && break; done)
+UV ?= $(shell command -v uv)
+ENV := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+# macOS has one build; elsewhere, unset, the CPU build is taken where no NVIDIA GPU answers and an index offers it. It is the
+# one file without a hash: it is not on PyPI, and each index of it may have built its own
+TORCH ?= $(if $(filter Darwin,$(shell uname))$(shell nvidia-smi -L 2>/dev/null | grep ^GPU),cuda)
+ifneq ($(UV),)
+INSTALL = $(UV) pip install --python $(VENV)/bin/python --no-deps --quiet
+else
+INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar off --no-deps --quiet --no-compile
+endif
+GET_PYTHON := uv python install 3.13, brew install python@3.13, pyenv install 3.13, or apt install python3-venv
+# pip compiles on one core, uv not at all; a file that is no Python of this version (a template) is none that we import
+COMPILE = $(VENV)/bin/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
+# names and versions of a lock file, those for other systems too, without their hashes
+PINS := sed -nE 's/^([a-z0-9.-]+==[^ ;]+).*/\1/p'
+LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version=3.11 --generate-hashes \
+	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command="make lock"
+# .venv/bin/ner: several checkouts may share an environment, so that it is no package of one of them
+define NER_SCRIPT
+#!/bin/sh
+# Runs the code of the checkout that the current folder belongs to; written by `make env`.
+root=$$PWD
+until test -f "$$root/ner/__main__.py"; do
+	test "$$root" != / || { echo "ner: $$PWD is in no checkout of the pipeline: go to the folder of one." >&2; exit 1; }
+	root=$$(dirname "$$root")
+done
+python=$$(cd "$$(dirname "$$0")" && pwd)/python
+test "$$root" = "$$PWD" || echo "ner: paths are from $$root" >&2
+cd "$$root" && exec "$$python" -m ner "$$@"
+endef
+export NER_SCRIPT
+export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env new-data train quick card repro up compare serve predict bench probe annotate corrections sweep experiments history rollback resync faults accounts sbom audit doctor collect move-to-team backup restore monitor drift-simulation test test-operations test-fast check clean
+.PHONY: help env dev lock new-data train quick card repro up serve bench faults sbom audit test test-operations test-fast check check-docs freeze clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+	@echo "  ner --help            every other command: compare, serve, batch, monitor, annotate, back up … (. $(VENV)/bin/activate)"
 
-env: $(ENV)  ## make the environment in .venv from requirements.lock
+env: $(ENV)  ## the environment in .venv, from requirements.lock: make env, or with that build of torch TORCH=cpu or TORCH=cuda
+
+dev: $(DEV)  ## the same, and what tests and lint need (requirements-dev.lock)
 
 $(ENV): requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-		{ echo "make: Python 3.11 is needed and $(PYTHON) is another; run make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@test ! -L .venv || { echo "make: .venv is a link, and what it points to would be emptied: remove the link" >&2; exit 1; }
-	$(PYTHON) -m venv --clear .venv
-	.venv/bin/pip install --disable-pip-version-check --progress-bar off -q --no-compile -r requirements.lock
-	@# pip compiles on one core; a file that is no Python of this version (a template) is none that anything imports
-	@.venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
+	@python="$(PYTHON)"; test -n "$(UV)" -a -z "$$python" || "$${python:-false}" -c '$(FITS)' 2>/dev/null || { echo "make: \
+	$${python:-no Python here} is not of 3.11 to 3.14: name one, make PYTHON=/path/to/python3.13, or get one: $(GET_PYTHON)" >&2; exit 1; }
+	@test ! -L $(VENV) || { echo "make: $(VENV) is a link, and what it points to would be emptied: remove the link" >&2; exit 1; }
+	@df -Pk . | awk 'NR == 2 && $$4 < 5e6 { printf "make: %.1f GB are free here, and 5 GB are needed: make room\n", $$4 / 1e6; exit 1 }' >&2
+	$(if $(UV),$(UV) venv --quiet --clear --python "$(or $(PYTHON),3.13)",$(PYTHON) -m venv --clear) $(VENV)
+	@cpu=$$(sed -nE 's/^(torch==[^ ]+).*/\1+cpu/p' requirements.lock); all=; \
+	if test "$(TORCH)" = cuda; then all=1; \
+	elif ! { $(INSTALL) "$$cpu" $(if $(UV),|| $(INSTALL) --torch-backend=cpu "$$cpu"); } 2>$(VENV)/torch.log; then all=1; \
+		if test "$(TORCH)" = cpu; then cat $(VENV)/torch.log >&2; echo "make: no index that is set has $$cpu: name one \
+	in $(if $(UV),UV_INDEX,PIP_EXTRA_INDEX_URL) (PyTorch's own has it; uv asks there by itself)" >&2; exit 1; fi; fi; \
+	awk -v all=$$all '/^[^ ]/ { left_out = /^(torch|triton|cuda-|nvidia-)/ && !/^nvidia-ml-py==/ } all || !left_out' requirements.lock >$(VENV)/requirements.txt
+	$(INSTALL) --require-hashes -r $(VENV)/requirements.txt
+	@$(COMPILE)
+	@echo "$$NER_SCRIPT" >$(VENV)/bin/ner && chmod +x $(VENV)/bin/ner
 	@touch $@
 
+$(DEV): $(ENV) requirements-dev.lock
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	@$(COMPILE)
+	@touch $@
+
+lock:  ## requirements.lock and requirements-dev.lock anew after a change of pyproject.toml, by uv: pins stay; make lock ARGS=--upgrade
+	@test -n "$(UV)" || { echo "make: uv is needed for it: pip install uv" >&2; exit 1; }
+	@$(LOCK) $(ARGS) --output-file=requirements.lock
+	@$(LOCK) $(ARGS) --output-file=requirements-dev.lock --extra=dev --constraint=requirements.lock
+	@# without what requirements.lock has for the same Pythons and systems
+	@awk 'NR == FNR { has[$$0]; next } /^[^ #]/ { skip = $$0 in has } !skip' requirements.lock requirements-dev.lock >requirements-dev.new
+	@mv requirements-dev.new requirements-dev.lock
+
 new-data: $(ENV)  ## your own data: look at it, enter it in catalog.yaml, set params.yaml: make new-data FROM=path [NAME=name] [ARGS=...]
-	@python -m tasks.new_data --from="$$FROM" $(if $(NAME),--name="$$NAME") $(ARGS)
+	@python -m ner new-data "$$FROM" $(if $(NAME),--name="$$NAME") $(ARGS)
 
 train: $(ENV)  ## the main job: corpus and encoder to a gated, registered model (flow `ner`, parameters of params.yaml)
-	@python -m flows.train
+	@python -m ner train
 
 quick: $(ENV)  ## the same with the small encoder, in minutes; its gate fails honestly under the threshold
-	@python -m flows.train --set model.base=all-minilm-l6-v2 --set train.learning_rate=3.0e-4 --set train.dropped_layers=0
+	@python -m ner train --quick
 
 card: $(ENV)  ## the public card's own recipe: distilbert-base-uncased on single sentences (needs a model hub)
-	@python -m flows.train --set model.base=distilbert-base-uncased --set encoding.context=sentence \
-		--set encoding.max_length=512 --set encoding.case=as_encoder --set train.epochs=3 --set train.learning_rate=2.0e-5 \
-		--set train.new_learning_rate=same --set train.batch_by=windows --set train.batch_size=16 --set train.warmup=0.0 \
-		--set train.weight_decay=0.0 --set train.dropout=encoder --set train.dropped_layers=0 \
-		--set train.frozen_embeddings=false --set train.precision=fp32
+	@python -m ner train --card
 
-repro: $(ENV)  ## the same stages without Prefect: dvc repro
-	@dvc repro
+repro: $(ENV)  ## the same stages without Prefect: dvc repro, then the gate's verdict as exit status
+	@python -m dvc repro && python -m ner verdict
 
 up: $(ENV)  ## Prefect server, MLflow server, a worker and the watch of promotions here; deploys; Ctrl-C stops all
-	@python -m flows.up
+	@python -m ner up
 
-compare: $(ENV)  ## challenger against champion: which is better, by how much, the sentences that only one gets right
-	@python -m tasks.compare
+serve: $(ENV)  ## the champion over HTTP, with a page to try it; another version: ner serve --model ner/1
+	@python -m ner serve
 
-serve: $(ENV)  ## the champion over HTTP, with a page to try it: make serve, or make serve MODEL=ner/1
-	@python -m flows.serve $(if $(MODEL),--model "$$MODEL")
+bench: $(ENV)  ## how fast prediction, training and pipeline are, as ratios, and how time grows with the corpus, on an idle machine: make bench [ONLY=training]
+	@cd bench && python -m dvc repro --force --keep-going $(ONLY)
 
-predict: $(ENV)  ## entities of many texts: make predict INPUT=texts.jsonl OUTPUT=entities.parquet [MODEL=ner/1] [CLUSTER=local:4]
-	@python -m tasks.batch --input="$$INPUT" --output="$$OUTPUT" $(if $(MODEL),--model="$$MODEL") \
-		$(if $(CLUSTER),--cluster="$$CLUSTER") $(ARGS)
+faults: $(DEV)  ## break everything on purpose: processes killed, disks filled, servers gone (half an hour)
+	@NER_FAULTS=1 python -m pytest -n 0 tests/faults
 
-monitor: $(ENV)  ## are the texts that the champion reads like those that it was validated on? make monitor [MODEL=ner/1] [ARGS="--last 500"]
-	@python -m tasks.monitor $(if $(MODEL),--model="$$MODEL") $(ARGS)
+sbom: $(DEV)  ## reports/sbom.json: the components of requirements.lock, as CycloneDX
+	@set -o pipefail; $(PINS) requirements.lock | python -W ignore -m cyclonedx_py requirements --output-reproducible \
+		--pyproject pyproject.toml - | sed '/"externalReferences"/,/\],/d; /"description": "requirements line/d' >reports/sbom.json
 
-drift-simulation: $(ENV)  ## false alarms and detections of make monitor on real text, by the trained model: reports/drift.json
-	@python -m tasks.monitor_simulation
+audit: $(DEV)  ## known vulnerabilities of both lock files, asked of osv.dev by pip-audit
+	@python -m pip_audit --vulnerability-service osv --no-deps --disable-pip $(ARGS) \
+		--requirement <($(PINS) requirements.lock requirements-dev.lock | sort -u -t= -k1,1)  # pip-audit takes one version of a name
 
-annotate: $(ENV)  ## documents to annotate next: make annotate OUTPUT=tasks.json [TO=doccano] [N=50] [FROM=train] [BY=contradiction]
-	@python -m tasks.annotate --output="$$OUTPUT" $(if $(TO),--to="$$TO") $(if $(N),--number="$$N") \
-		$(if $(FROM),--from="$$FROM") $(if $(BY),--by="$$BY") $(if $(MODEL),--model="$$MODEL")
-
-corrections: $(ENV)  ## annotated tasks back into the corpus: make corrections FROM=export.json OUTPUT=local/corrected
-	@python -m tasks.corrections --from="$$FROM" --output="$$OUTPUT"
-
-sweep: $(ENV)  ## search for better numbers (params.yaml, sweep); goes on where it was stopped; make sweep APPLY=1 takes them over
-	@python -m tasks.sweep $(if $(APPLY),--apply) $(ARGS)
-
-experiments: $(ENV)  ## the ideas of experiments.yaml against its baseline, on validation: make experiments [ONLY=name] [COSTS=1] [APPLY=name]
-	@python -m tasks.experiments $(if $(ONLY),--only="$$ONLY") $(if $(APPLY),--apply="$$APPLY") $(if $(COSTS),--costs)
-
-bench: $(ENV)  ## how fast prediction, training, evaluation and pipeline are, as ratios, on an idle machine: make bench [ONLY=training]
-	@cd bench && dvc repro --force --keep-going $(ONLY)
-
-probe: $(ENV)  ## the batch that this machine trains fastest with, within its memory: make probe; APPLY=1 writes params.yaml
-	@python -m tasks.probe $(if $(APPLY),--apply) $(ARGS)
-
-history: $(ENV)  ## who was champion when, which checks passed, who went back and why
-	@python -m tasks.promotion --history
-
-rollback: $(ENV)  ## put the alias champion back on the last good version: make rollback REASON="why"
-	@python -m tasks.promotion --rollback="$$REASON"
-
-resync: $(ENV)  ## tell MLflow what runs could not tell it while it was away
-	@python -m tasks.resync
-
-faults: $(ENV)  ## break everything on purpose and write docs/faults.md: processes killed, disks filled, servers gone (half an hour)
-	@rm -f .ner/faults.jsonl && mkdir -p .ner
-	@NER_FAULTS="$(CURDIR)/.ner/faults.jsonl" python -m pytest tests/faults "tests/flows/test_sharing.py::test_two_runs_at_the_same_time_compute_nothing_twice_but_what_asks_their_own_registry"; python tests/faults/table.py .ner/faults.jsonl
-
-accounts: $(ENV)  ## accounts of the MLflow server with authentication: make accounts NAME=anna ROLE=reader (or editor, admin)
-	@python -m flows.accounts "$$ROLE" "$$NAME"
-
-sbom: $(ENV)  ## reports/sbom.json: the components of requirements.lock, as CycloneDX
-	@python -m tasks.sbom
-
-audit: $(ENV)  ## known vulnerabilities of requirements.lock: make audit, or without a network make audit ADVISORIES=all.zip
-	@python -m tasks.audit $(if $(ADVISORIES),--advisories="$$ADVISORIES")
-
-doctor: $(ENV)  ## is everything in order for a run: versions, disk, ports, servers, DVC, registry, GPU; ARGS=--json
-	@python -m flows.doctor $(ARGS)
-
-collect: $(ENV)  ## what takes room and is needed by nothing (params.yaml, retention): make collect shows it, APPLY=1 removes it
-	@python -m flows.retention $(if $(APPLY),--apply) $(ARGS)
-
-move-to-team: $(ENV)  ## runs, versions, artifacts and flow history of this checkout into the stores of team.env (docs/team.md)
-	@python -m flows.move
-
-backup: $(ENV)  ## registry and flow history into one archive, while servers run: make backup [TO=file.tar]
-	@python -m tasks.backup $(if $(TO),--to="$$TO")
-
-restore: $(ENV)  ## a backup back into empty stores, compared afterwards: make restore FROM=file.tar [FORCE=1]
-	@python -m flows.restore "$$FROM" $(if $(FORCE),--force)
-
-test: $(ENV)  ## every test but those of operations, in two processes
+test: $(DEV)  ## every test but those of operations, in two processes
 	@python -m pytest -n 2 --dist loadfile -m "not operations"
 
-test-operations: $(ENV)  ## real databases, stores and servers, whole commands, processes killed, disks full
+test-operations: $(DEV)  ## real databases, stores and servers, whole commands, processes killed, disks full
 	@python -m pytest -n 2 --dist loadfile -m operations
 
-test-fast: $(ENV)  ## the tests that take under 30 s each
+test-fast: $(DEV)  ## the tests that take under 30 s each
 	@python -m pytest -n 2 --dist loadfile -m "not slow and not operations"
 
-check: $(ENV)  ## lint and the fast tests
-	@ruff check . && ruff format --check . && python -m pytest -n 2 --dist loadfile -m "not slow and not operations"
+check: $(DEV)  ## lint, layers, types and the fast tests
+	@python -m ruff check . && python -m ruff format --check . && lint-imports && mypy && python -m pytest -n 2 --dist loadfile -m "not slow and not operations"
+
+check-docs: $(DEV)  ## of a clean checkout: what documents quote, lock files, reports and code are of one run
+	@python -m pytest -q docs/checks
+
+.PHONY: docs docs-serve
+docs: $(DEV)  ## the documentation as a site in site/, every link checked
+	@NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet
+
+docs-serve: $(DEV)  ## the documentation at http://127.0.0.1:8000, rebuilt at every change
+	@NO_MKDOCS_2_WARNING=1 python -m mkdocs serve
+
+freeze: $(ENV)  ## copies of reports and parameters that documents and tests are held against, after a new main run
+	@python -m docs.checks.freeze
 
 clean:  ## remove checkpoints of killed runs, workspaces and caches of tools; keeps data, models, reports, .dvc/cache, mlflow/data
 	@rm -rf checkpoints .ner/workspaces .pytest_cache .ruff_cache .hypothesis

@@ -2,11 +2,10 @@
 
 Run     prefect deployment run ner-monitor/monitor
         prefect deployment run ner-monitor/monitor --param last=1000      (a look, which counts for no rule)
-Reads   what prediction has kept and the registry, through `python -m tasks.monitor`
+Reads   what prediction has kept and the registry, through `ner monitor`
 Writes  what that writes; the report and its pictures as artifacts in Prefect; a flow run of ner/train, once for a data
 """
 
-import os
 from typing import Any
 
 from prefect import flow, get_run_logger
@@ -15,50 +14,58 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed, State
 
-from flows.told import run_module
+from flows.runtime.names import dated, named
+from flows.runtime.run_command import run_command
+from flows.servers.mlflow_rest import picture
 
 TRAINING = "ner/train"
-PICTURES = {"distances": "How far each value is from the reference", "distributions": "The distributions themselves"}
+DRIFT = "Drift: "  # what the message of a run begins with, for automations on its state
 
 
-@flow(name="ner-monitor")
+@flow(name="ner-monitor", flow_run_name=named("{model} and its texts"))
 def ner_monitor(model: str = "ner@champion", last: int | None = None, since: str | None = None) -> State:
     """Hold the texts that a version has read against its reference, and start a training where the rule says so.
 
-    model: ner@champion or ner/3. last, since: look at the newest so many texts, or at those from a time on (ISO 8601),
-    instead of the next window; a look counts for no rule. Ends as Completed, named Drift where there is some.
+    Where they have drifted, the message of its state begins with "Drift: ".
+
+    Args:
+        model: ner@champion or ner/3.
+        last: Look at the newest so many texts instead of the next window; a look counts for no rule.
+        since: Look at the texts from this time on (ISO 8601).
     """
     asked = {"model": model, "last": last, "since": since}
-    told = run_module("monitor", *(f"--{name}={value}" for name, value in asked.items() if value is not None))
-    if told.status:
-        return told.state("")
-    publish(told.report)
-    sentence = told.report["sentence"]
-    if told.report["rule"]["retrain"]:
+    result = run_command("monitor", *(f"--{name}={value}" for name, value in asked.items() if value is not None))
+    if result.status:
+        return result.state("")
+    publish(result.report)
+    sentence = result.report["sentence"]
+    if result.report["rule"]["retrain"]:
         try:
-            sentence += f" {retrain(told.report['rule'])}"
+            sentence += f" {retrain(result.report['rule'])}"
         except ObjectNotFound:
             return Failed(message=f"{sentence} A training is due, and there is no deployment {TRAINING}: make up.")
-    return Completed(name="Drift" if told.report["drift"] else None, message=sentence)
+    return Completed(message=f"{DRIFT if result.report['drift'] else ''}{sentence}")
 
 
 def retrain(rule: dict[str, Any]) -> str:
     """Start a training on the labelled data, once for one content of it: Prefect knows the key. Returns a sentence."""
     key = f"ner-monitor-{rule['fingerprint']}"
     parameters = {"data": {"source": rule["source"]}}
-    run = run_deployment(TRAINING, parameters=parameters, timeout=0, idempotency_key=key, as_subflow=False)
-    told = f"Flow run {run.name} of {TRAINING} trains on {rule['source']}."
-    get_run_logger().info(told)
-    return told
+    name = dated(f"{rule['source']} after drift")
+    run = run_deployment(
+        TRAINING, parameters=parameters, timeout=0, idempotency_key=key, as_subflow=False, flow_run_name=name
+    )
+    sentence = f"Flow run {run.name} of {TRAINING} trains on {rule['source']}."
+    get_run_logger().info(sentence)
+    return sentence
 
 
 def publish(report: dict[str, Any]) -> None:
-    """The artifacts of a look that compared something."""
+    """Create the artifacts of a comparison with the reference."""
     if "markdown" not in report:
         return
     create_markdown_artifact(report["markdown"], key="drift", description=report["sentence"])
-    server = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
-    if server.startswith("http") and "@" not in server:
-        for name, about in PICTURES.items():
-            url = f"{server}/get-artifact?path=monitor/{name}.png&run_uuid={report['mlflow_run_id']}"
-            create_image_artifact(url, key=f"drift-{name}", description=about)
+    if url := picture(report["mlflow_run_id"], "monitor/distributions.png"):
+        create_image_artifact(
+            url, key="drift-distributions", description="Each value in the reference and in the window"
+        )

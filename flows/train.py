@@ -1,6 +1,6 @@
 """Flow `ner`: every stage of dvc.yaml as a Prefect task, skipped where DVC has its result.
 
-Run     python -m flows.train [--set train.epochs=1]       (make train)
+Run     ner train [--set train.epochs=1]                   (make train)
         prefect deployment run ner/train                   (after make up)
 Reads   dvc.yaml, params.yaml
 Writes  what the stages write; .ner/runs/<flow run id>/run.json; artifacts in Prefect
@@ -9,6 +9,7 @@ Writes  what the stages write; .ner/runs/<flow run id>/run.json; artifacts in Pr
 import os
 import re
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,84 +17,73 @@ from typing import Any
 import httpx
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import deployment, flow_run
+from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
-from prefect.states import Completed, Failed, State
+from prefect.states import Cancelled, Completed, Failed, State
+from prefect.utilities.annotations import quote
 
-from flows import json_log, overrides
-from flows.artifacts import publish
-from flows.graph import Stage, read_graph, up_to
-from flows.lock import hold
-from flows.lost import check_count
-from flows.notices import failed_name
-from flows.quiet import shorten_logs
-from flows.record import TRAINING, Record
-from flows.server_watch import answers, told_when_gone
-from flows.stages import CACHED, FAILED, Outcome, failure, run_stage, stage_environment
-from flows.workspace import RUNS, workspace, workspace_environment
-from ner.errors import NerError
+from flows.runtime import overrides
+from flows.runtime.api_watch import answers, told_when_gone
+from flows.runtime.artifacts import publish
+from flows.runtime.crash_recovery import check_count
+from flows.runtime.dvc_graph import Stage, read_graph, up_to
+from flows.runtime.logging import shorten_logs
+from flows.runtime.names import run_name
+from flows.runtime.run_record import Record
+from flows.runtime.run_stage import CACHED, FAILED, Outcome, failure, run_stage, stage_environment
+from flows.runtime.summary import ending
+from flows.runtime.workspace import RUNS, workspace, workspace_environment
+from ner.common.lock import lock_checkout
+from ner.common.place import git_refusal, require_place
+from ner.errors import GateFailed, NerError
 from ner.params import LimitsParams
 
 # How a stage's sentence says that the same may succeed in a while: a download or a server that cannot be reached.
 MENDABLE = re.compile(r"Try again|cannot be reached|does not answer in time")
 
-Data, Model, Encoding, Validation, Train, Prediction, Evaluation, Seeds, Gate, Export, Registry, Limits = (
-    overrides.partial_block(block)
-    for block in overrides.Params.model_fields
-    if block not in ("monitor", "retention", "sweep")  # no stage reads them
-)
+
+def name_run() -> str:
+    """Return the run's data, encoder and other changes, and when it began."""
+    try:
+        changes = overrides.chosen_values(blocks_of(flow_run.parameters))
+        params = overrides.apply(Path.cwd(), changes)
+    except NerError:
+        return run_name("refused")
+    chosen = overrides.flat(changes).items()
+    changed = [f"{key}={value}" for key, value in chosen if key not in ("data.source", "model.base")]
+    return run_name(", ".join([params["data"]["source"], params["model"]["base"], *changed]))
 
 
-@flow(name="ner", validate_parameters=False)  # ours says the same in one sentence, and keeps the values as given
-def ner(
-    data: Data | None = None,
-    model: Model | None = None,
-    encoding: Encoding | None = None,
-    validation: Validation | None = None,
-    train: Train | None = None,
-    prediction: Prediction | None = None,
-    evaluation: Evaluation | None = None,
-    seeds: Seeds | None = None,
-    gate: Gate | None = None,
-    export: Export | None = None,
-    registry: Registry | None = None,
-    limits: Limits | None = None,
-    until: str | None = None,
-) -> State:
-    """Corpus and encoder to a gated, registered model version: the stages of dvc.yaml with params.yaml.
+def blocks_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the blocks among the flow's parameters."""
+    return {name: value for name, value in parameters.items() if name != "until"}
 
-    Blocks given here override params.yaml for this run, which then works in a copy of the working tree. until: the last
-    stage of this run, with those that it needs; another worker goes on from the DVC remote.
+
+@flow(name="ner", flow_run_name=name_run, validate_parameters=False)  # ours says it in one sentence, and keeps values
+@overrides.takes_blocks
+def ner(until: str = "", **blocks: Any) -> State:
+    """Train, evaluate, gate and register a model: the stages of dvc.yaml with params.yaml.
+
+    Blocks given here override params.yaml for this run, which then works in a copy of the working tree.
+
+    Args:
+        until: The last stage of this run, with those that it needs; another worker goes on from the DVC remote. Without
+            it, all of them.
     """
-    blocks = dict(
-        data=data,
-        model=model,
-        encoding=encoding,
-        validation=validation,
-        train=train,
-        prediction=prediction,
-        evaluation=evaluation,
-        seeds=seeds,
-        gate=gate,
-        export=export,
-        registry=registry,
-        limits=limits,
-    )
     shorten_logs()
     root = Path.cwd()
     record = Record(flow_run_id=str(flow_run.id), folder=root, started=time.time())
     api = PREFECT_API_URL.value()
     with told_when_gone(api, get_run_logger().warning):
         try:
-            json_log.use(deployment.name if deployment.id else None)
-            run_pipeline(root, blocks, record, until)
+            run_pipeline(root, blocks, record, until or None)
         except NerError as error:
             record.sentence, record.exit_status = str(error), error.exit_status
         record.save(root)
         show(record, api)
     if record.sentence:
-        return Failed(message=record.sentence, name=failed_name(record.exit_status))
-    return Completed(message=f"All stages {f'that {until} needs ' if until else ''}are up to date.")
+        return Failed(message=record.sentence)
+    return Completed(message=ending(record))
 
 
 def show(record: Record, api: str | None) -> None:
@@ -105,12 +95,15 @@ def show(record: Record, api: str | None) -> None:
         get_run_logger().warning(f"The run's artifacts are not in Prefect: {error}.")
 
 
-def run_pipeline(root: Path, blocks: dict[str, Any], record: Record, until: str | None = None) -> None:
+def run_pipeline(root: Path, blocks: dict[str, Any], record: Record, until: str | None) -> None:
     """Check the parameters, take the lock, run the stages; `record` tells at any time how far it came.
 
     Raises NerError: for parameters, a busy checkout, or the stage that failed, with its sentence.
     """
-    record.changes = overrides.given(blocks)
+    require_place(root)
+    if warning := git_refusal(root):
+        get_run_logger().warning(warning)
+    record.changes = overrides.chosen_values(blocks)
     params = overrides.apply(root, record.changes)
     limits = LimitsParams.model_validate(params["limits"])
     check_count(flow_run.run_count, limits.taken_up)
@@ -118,7 +111,7 @@ def run_pipeline(root: Path, blocks: dict[str, Any], record: Record, until: str 
     wanted = up_to(record.stages, until)
     environment = stage_environment(record.flow_run_id, flow_run.ui_url if os.environ.get("PREFECT_API_URL") else None)
     who = f"flow run {flow_run.name}"
-    with hold(root, "run", who, wait_s=float(os.environ.get("NER_WAIT_S", 0))):
+    with lock_checkout(root, "run", who, wait_s=float(os.environ.get("NER_WAIT_S", 0))):
         place: Any = nullcontext(root)
         if record.changes:
             environment |= workspace_environment(root)
@@ -132,13 +125,14 @@ def run_pipeline(root: Path, blocks: dict[str, Any], record: Record, until: str 
 
 
 def run_stages(record: Record, wanted: list[Stage], environment: dict[str, str], limits: LimitsParams) -> None:
-    """Run a task for each stage. Raises the first failed stage's error; what depends on it is shown as not ready."""
+    """Run a task for each stage. Raises the first failed stage's error; those after it are shown as cancelled.
+
+    Raises GateFailed after them, where a verdict of this run is that the model, or a format of it, is not good enough.
+    """
     states: dict[str, State] = {}
-    failed: Outcome | None = None
+    failed: tuple[str, Outcome] | None = None
     for stage in wanted:
-        needed = [states[name] for name in stage.needs if name in states]
-        if failed and all(state.is_completed() for state in needed):
-            continue  # it could run, but the run is lost: what is running has ended, nothing new begins
+        needed = [quote(states[name]) for name in stage.needs if name in states]  # for the graph
         run = bring_up_to_date.with_options(
             name=stage.name,
             task_run_name=stage.name,
@@ -147,14 +141,15 @@ def run_stages(record: Record, wanted: list[Stage], environment: dict[str, str],
             retry_delay_seconds=[float(wait) for wait in limits.retry_after_s],
         )
         minutes = limits.minutes(stage.name)
-        states[stage.name] = run(stage, record, environment, minutes, wait_for=needed, return_state=True)
-        json_log.know(mlflow_run_id=record.read(TRAINING).get("mlflow_run_id"))
+        lost = failed and failed[0]
+        states[stage.name] = run(stage, record, environment, minutes, lost, wait_for=needed, return_state=True)
         if failed is None and not states[stage.name].is_completed():
-            failed = record.outcomes.get(stage.name) or Outcome(
-                FAILED, f"{stage.name}: {states[stage.name].message}", 1
-            )
+            crashed = Outcome(FAILED, f"{stage.name}: {states[stage.name].message}", 1)
+            failed = stage.name, record.outcomes.get(stage.name, crashed)
     if failed:
-        raise failure(failed)
+        raise failure(failed[1])
+    if refused := record.refused():
+        raise GateFailed(refused)
 
 
 def _is_mendable(_task: Any, _run: Any, state: State) -> bool:
@@ -162,8 +157,15 @@ def _is_mendable(_task: Any, _run: Any, state: State) -> bool:
 
 
 @task(retry_condition_fn=_is_mendable, cache_policy=NO_CACHE)
-def bring_up_to_date(stage: Stage, record: Record, environment: dict[str, str], minutes: float) -> State:
-    """Run the stage where DVC finds it changed. Its task run ends as Completed, Cached or Failed."""
+def bring_up_to_date(
+    stage: Stage, record: Record, environment: dict[str, str], minutes: float, lost: str | None
+) -> State:
+    """Run the stage where DVC finds it changed. Its task run ends as Completed, Cached or Failed.
+
+    lost: a stage that has failed; then nothing new begins, and the task run ends as Cancelled.
+    """
+    if lost:
+        return Cancelled(message=f"{stage.name}: not run, since {lost} failed.")
     log = get_run_logger()
     try:
         outcome = run_stage(record.folder, stage.name, environment, log.info, minutes)
@@ -176,9 +178,3 @@ def bring_up_to_date(stage: Stage, record: Record, environment: dict[str, str], 
     if outcome.how == FAILED:
         return Failed(message=outcome.sentence)
     return Completed(name="Cached" if outcome.how == CACHED else None, message=outcome.sentence)
-
-
-if __name__ == "__main__":
-    from flows.command import main
-
-    raise SystemExit(main())

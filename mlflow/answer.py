@@ -23,16 +23,23 @@ def main(folder: str, questions: str, answers: str) -> None:
         raise ValueError(f"it answers {str(answer)[:100]!r}")
     asked = json.loads(Path(questions).read_text(encoding="utf-8"))
     tagger = model.unwrap_python_model().tagger
-    found = tagger.predict(asked["sentences"], asked["document_ids"]) if asked["sentences"] else []
-    tags = [[tagger.labels[best] for best in decoded(rows, tagger.labels)] for rows in found]
+    predictions = tagger.predict(asked["sentences"], asked["document_ids"]) if asked["sentences"] else []
+    tags = [[tagger.labels[best] for best in decoded(rows, tagger.labels)] for rows in predictions]
     Path(answers).write_text(json.dumps({"tags": tags}), encoding="utf-8")
 
 
 def decoded(rows: Any, labels: list[str]) -> list[int]:
-    """Label ids as the version's own code decodes probabilities; versions from before ner.decoding took the largest."""
+    """Return label ids as the version's own code decodes probabilities; older versions have other modules, or none.
+
+    Older versions have the modules elsewhere, or none.
+    """
     try:
-        from ner.decoding import best_tags
-        from ner.probability import log_probabilities
+        try:
+            from ner.inference.decoding import best_tags
+            from ner.inference.probability import log_probabilities
+        except ImportError:
+            from ner.decoding import best_tags
+            from ner.probability import log_probabilities
     except ImportError:
         return rows.argmax(-1).tolist()
     return best_tags(log_probabilities(rows), labels)

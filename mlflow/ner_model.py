@@ -7,7 +7,7 @@ Takes rows that all have `text`, or all have `tokens` (a list of strings), or {"
 with the parameter `min_score`, entities under it are left out. Answers a list of {"text", "entities"}, where an entity
 has type, start, end (text[start:end]), text and score (how probable it is, calibrated, 0 to 1); of tokens, `text` is
 these with a space between, and an entity has token_start and token_end too. With NER_OBSERVE=1 in the environment an
-answer also has `observed`: counts and confidences for monitoring (ner.drift_observation).
+answer also has `observed`: counts and confidences for monitoring (ner.inference.observation).
 Artifacts: `model`, a folder that `save_pretrained` or stage `export` wrote. The modules of `ner` that it needs travel
 with it. Other files than those that were registered are refused: `files` of its configuration is their digest.
 """
@@ -24,17 +24,17 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, INVALID_STATE
 from mlflow.pyfunc import PythonModel
 
-from ner.drift_observation import OBSERVED, Reading, Vocabulary
 from ner.errors import InputError
-from ner.prediction import Tagger
-from ner.text import annotate
+from ner.inference.annotate import annotate
+from ner.inference.observation import OBSERVED, Reading, Vocabulary
+from ner.inference.tagger import Tagger
 
 COLUMNS = ("text", "tokens")
 CARD = "README.md"  # may say something else later
 
 
 class NerModel(PythonModel):
-    """Loads once, on the GPU where there is one."""
+    """The registered model: loads once, on the GPU where there is one."""
 
     def load_context(self, context: Any) -> None:
         folder, registered = Path(context.artifacts["model"]), (context.model_config or {}).get("files")
@@ -52,20 +52,21 @@ class NerModel(PythonModel):
         reading = Reading(self.tagger, self.vocabulary) if self.observes else None
         try:
             inputs = read(model_input)
-            found = annotate(reading or self.tagger, inputs)
+            predictions = annotate(reading or self.tagger, inputs)
         except InputError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
-        texts = [one if isinstance(one, str) else " ".join(one) for one in inputs]
-        kept = [[entity for entity in entities if entity["score"] >= min_score] for entities in found]
-        answers = [{"text": text, "entities": entities} for text, entities in zip(texts, kept, strict=True)]
+        texts = [value if isinstance(value, str) else " ".join(value) for value in inputs]
+        filtered = [[entity for entity in entities if entity["score"] >= min_score] for entities in predictions]
+        answers = [{"text": text, "entities": entities} for text, entities in zip(texts, filtered, strict=True)]
         if reading:
-            for answer, observed in zip(answers, reading.observations(found), strict=True):
+            for answer, observed in zip(answers, reading.observations(predictions), strict=True):
                 answer[OBSERVED] = observed
         return answers
 
 
 def files_digest(folder: Path) -> str:
-    """Hex sha256 over the sorted relative names and contents of the files below `folder`, as tasks.io.sha256_folder."""
+    """Return Hex sha256 over the sorted relative names and contents of the files below `folder`, as
+    ner.common.files.sha256_folder."""
     digest = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / CARD):
         with file.open("rb") as stream:
@@ -75,27 +76,31 @@ def files_digest(folder: Path) -> str:
 
 
 def read(frame: pd.DataFrame) -> list[str | list[str]]:
-    """The inputs of a frame. A row has a text or tokens; a cell of `text` may hold a list of texts, as {"text": [...]}
-    comes as one row. Raises InputError."""
+    """Return the inputs of a frame. Raises InputError. A row has a text or tokens.
+
+    A cell of `text` may hold a list of texts, as {"text": [...]} comes as one row.
+
+    A cell of `text` may hold a list of texts, as {"text": [...]} comes as one row. Raises InputError.
+    """
     if not any(name in frame for name in COLUMNS):
         raise InputError("need a column `text` (strings) or `tokens` (lists of strings), got neither.")
     inputs: list[str | list[str]] = []
     for index, row in enumerate(frame.to_dict("records")):
-        given = {name: plain(row[name]) for name in COLUMNS if name in row and is_given(row[name])}
-        if len(given) != 1:
-            what = "both" if given else "neither"
+        cells = {name: plain(row[name]) for name in COLUMNS if name in row and is_given(row[name])}
+        if len(cells) != 1:
+            what = "both" if cells else "neither"
             raise InputError(f"row {index}: need either `text` or `tokens`, got {what}.")
-        inputs += given["text"] if isinstance(given.get("text"), list) else given.values()
+        inputs += cells["text"] if isinstance(cells.get("text"), list) else cells.values()
     return inputs
 
 
 def plain(cell: Any) -> Any:
-    """A cell as Python has it."""
+    """Return a cell as Python has it."""
     return cell.tolist() if isinstance(cell, np.ndarray) else cell
 
 
 def is_given(cell: Any) -> bool:
-    """Whether a row has this cell: a frame of rows with other columns has None or NaN there."""
+    """Return whether a row has this cell: a frame of rows with other columns has None or NaN there."""
     return cell is not None and not (isinstance(cell, float) and np.isnan(cell))
 
 

@@ -19,7 +19,7 @@ REFUSED = "only an administrator of MLflow may set or remove the {what} {name!r}
 
 
 def authorize() -> Any:
-    """Who asks, by MLflow's own check, or the answer that refuses."""
+    """Return who asks, by MLflow's own check, or the answer that refuses."""
     who = auth.authenticate_request_basic_auth()
     if isinstance(who, Response) or request.method in ("GET", "HEAD", "OPTIONS"):
         return who
@@ -27,18 +27,18 @@ def authorize() -> Any:
         if request.path.rstrip("/").endswith(f"/mlflow/{path}") and concerns(field, name):
             if not auth.store.get_user(who.username).is_admin:
                 what = "alias" if field == "alias" else "tag"
-                told = {"error_code": "PERMISSION_DENIED", "message": REFUSED.format(what=what, name=name)}
-                return Response(json.dumps(told), 403, content_type="application/json")
+                body = {"error_code": "PERMISSION_DENIED", "message": REFUSED.format(what=what, name=name)}
+                return Response(json.dumps(body), 403, content_type="application/json")
     return who
 
 
 def concerns(field: str, name: str) -> bool:
-    """Whether the request names it; one that cannot be read counts as if it did."""
-    told = request.get_json(force=True, silent=True)
+    """Return whether the request names it; one that cannot be read counts as if it did."""
+    body = request.get_json(force=True, silent=True)
     try:
-        told = json.loads(told) if isinstance(told, str) else told
+        body = json.loads(body) if isinstance(body, str) else body
     except ValueError:
         return True
-    values = [told.get(field) if isinstance(told, dict) else None, *request.args.getlist(field)]
-    given = [value for value in values if value is not None]
-    return not given or any(not isinstance(one, str) or one.strip().casefold() == name for one in given)
+    values = [body.get(field) if isinstance(body, dict) else None, *request.args.getlist(field)]
+    names = [value for value in values if value is not None]
+    return not names or any(not isinstance(item, str) or item.strip().casefold() == name for item in names)

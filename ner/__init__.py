@@ -1,4 +1,1 @@
-"""The domain of named-entity recognition: corpus, tags, spans, encoding, scoring, gate rules, card, parameters.
-
-Nothing here knows Prefect, DVC, MLflow or the clock; the stages in `tasks/` do the reading and writing.
-"""
+"""The library of the pipeline: a package for each part of the job, from annotated text to a served model."""

@@ -30,7 +30,7 @@ class CatalogError(NerError):
 
 
 class SourceError(NerError):
-    """A corpus or an encoder could not be had, or is not the one that the catalogue describes."""
+    """A corpus or an encoder cannot be fetched, or is not the one that the catalogue describes."""
 
 
 class CorpusError(NerError):
@@ -64,6 +64,8 @@ class ValidationFailed(NerError):
 
 
 class GateFailed(NerError):
-    """The model is under a threshold. The report is written before this is raised."""
+    """The model is under a threshold, as reports/gate.json says; or the champion is not the one that it was compared
+    with.
+    """
 
     exit_status = 4

@@ -5,6 +5,7 @@ params.train.learning_rate
 """
 
 import difflib
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -106,7 +107,7 @@ class SeedsParams(Block):
     @field_validator("extra", mode="before")
     @classmethod
     def _from_yaml(cls, value: Any) -> Any:
-        """A list, which is what YAML has; a tuple cannot be changed."""
+        """Take a list, as YAML has it, and return a tuple, which cannot be changed."""
         return tuple(value) if isinstance(value, list) else value
 
 
@@ -128,12 +129,12 @@ class ExportParams(Block):
     @field_validator("formats", mode="before")
     @classmethod
     def _from_yaml(cls, value: Any) -> Any:
-        """A list, which is what YAML has; a tuple cannot be changed."""
+        """Take a list, as YAML has it, and return a tuple, which cannot be changed."""
         return tuple(value) if isinstance(value, list) else value
 
 
 class Range(Block):
-    """From low to high, both included; log: as many small values as large ones; step: of whole steps from low on."""
+    """From low to high, both included. log: as many small values as large ones; step: of whole steps from low on."""
 
     low: int | float
     high: int | float
@@ -156,7 +157,9 @@ NOT_SEARCHED = ("device", "processes")
 
 
 class SweepSpace(Block):
-    """What `make sweep` searches: keys of `train` and of `encoding`, each with a Range or the values to choose from."""
+    """The search space of `ner sweep`: keys of `train` and of `encoding`, each with a Range or the values to choose
+    from.
+    """
 
     train: dict[str, Dimension]
     encoding: dict[str, Dimension]
@@ -164,7 +167,8 @@ class SweepSpace(Block):
     @field_validator("train", "encoding")
     @classmethod
     def _has_values_that_the_block_takes(cls, keys: dict[str, Any], info: Any) -> dict[str, Any]:
-        fields = {"train": TrainParams, "encoding": EncodingParams}[info.field_name].model_fields
+        blocks: dict[str, type[Block]] = {"train": TrainParams, "encoding": EncodingParams}
+        fields = blocks[info.field_name].model_fields
         for key, values in keys.items():
             if key not in fields or key in NOT_SEARCHED:
                 known = ", ".join(name for name in fields if name not in NOT_SEARCHED)
@@ -195,7 +199,7 @@ class RegistryParams(Block):
 
 
 class LimitsParams(Block):
-    """How the flow treats its stages. No stage depends on it, and `dvc repro` alone knows none of it."""
+    """Time limits and retries of stages in the flow. No stage depends on it, and `dvc repro` does not use it."""
 
     stage_minutes: Annotated[float, Field(gt=0)]
     stage_minutes_of: dict[str, Annotated[float, Field(gt=0)]]
@@ -203,7 +207,7 @@ class LimitsParams(Block):
     taken_up: Annotated[int, Field(ge=0)]
 
     def minutes(self, stage: str) -> float:
-        """How long that stage may take."""
+        """Return how many minutes that stage may take."""
         return self.stage_minutes_of.get(stage, self.stage_minutes)
 
 
@@ -211,17 +215,15 @@ Days = Annotated[float | None, Field(ge=1)]
 
 
 class RetentionParams(Block):
-    """After how many days `make collect` may remove what nothing needs; None: never."""
+    """After how many days `ner collect` may remove what killed runs left; None: never."""
 
     leftovers_days: Days
-    cache_days: Days
-    mlflow_runs_days: Days
-    mlflow_trash_days: Days
-    flow_runs_days: Days
 
 
 class MonitorParams(Block):
-    """What prediction keeps, when a window has moved, and when that starts a training. No stage trains with it."""
+    """What prediction logs, when a window counts as drifted, and when that starts a training. No stage trains with
+    it.
+    """
 
     keep: Literal["nothing", "numbers", "text"]
     max_mb: Annotated[float, Field(gt=0)]
@@ -258,7 +260,7 @@ class Params(Block):
 
 
 def parse_params(text: str, where: str = "params.yaml") -> Params:
-    """Check the whole file at once.
+    """Parse and check the whole file at once.
 
     Raises ParamsError, which names every wrong key by its yaml path (`train.learning_rate`).
     """
@@ -266,7 +268,9 @@ def parse_params(text: str, where: str = "params.yaml") -> Params:
 
 
 def read_blocks(text: str, where: str = "params.yaml") -> dict[str, Any]:
-    """The nested dicts of the file, not checked yet. Raises ParamsError where it is not YAML, or holds no blocks."""
+    """Return the nested dicts of the file, not checked yet. Raises ParamsError where it is not YAML, or holds no
+    blocks.
+    """
     try:
         tree = read_yaml(text)
     except YAMLError as error:
@@ -291,7 +295,7 @@ def check_params(tree: dict[str, Any], where: str = "params.yaml") -> Params:
 
 
 def override(tree: dict[str, Any], changes: dict[str, dict[str, Any]], where: str) -> dict[str, Any]:
-    """A copy of nested params with `changes` (block, then key) laid over it, checked whole.
+    """Return a copy of nested params with `changes` (block, then key) laid over it, checked whole.
 
     Raises ParamsError for a block or a key that params.yaml does not have, or a value out of range.
     """
@@ -302,7 +306,18 @@ def override(tree: dict[str, Any], changes: dict[str, dict[str, Any]], where: st
     return merged
 
 
-def _sentence(problem: dict[str, Any]) -> str:
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return {'train': {'seed': 42}} as {'train.seed': 42}; an empty dict stays a value."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _sentence(problem: Mapping[str, Any]) -> str:
     *parents, key = (str(part) for part in problem["loc"]) if problem["loc"] else ("",)
     path = ".".join([*parents, key])
     if problem["type"] == "extra_forbidden":

@@ -19,7 +19,7 @@ class Span(NamedTuple):
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """('B', 'PER') for 'B-PER', ('O', '') for 'O'. Raises TagError for anything that is not IOB2."""
+    """Split a tag: ('B', 'PER') for 'B-PER', ('O', '') for 'O'. Raises TagError for anything that is not IOB2."""
     prefix, dash, entity_type = tag.partition("-")
     if tag == "O":
         return "O", ""
@@ -29,7 +29,7 @@ def split_tag(tag: str) -> tuple[str, str]:
 
 
 def first_orphan(tags: Sequence[str]) -> int | None:
-    """Index of the first I- tag that continues no entity of its type, None where the sequence is valid IOB2.
+    """Return the index of the first I- tag that continues no entity of its type, None where the sequence is valid IOB2.
 
     Raises TagError for a tag that is no IOB2 tag.
     """
@@ -43,7 +43,7 @@ def first_orphan(tags: Sequence[str]) -> int | None:
 
 
 def tags_to_spans(tags: Sequence[str]) -> list[Span]:
-    """The entities of one sentence, by conlleval's reading: an I- tag that continues nothing starts an entity.
+    """Return the entities of one sentence, by conlleval's reading: an I- tag that continues nothing starts an entity.
 
     tags: one a token. Returns half-open spans in order. Raises TagError for a tag that is no IOB2 tag.
     """
@@ -60,7 +60,7 @@ def tags_to_spans(tags: Sequence[str]) -> list[Span]:
 
 
 def spans_to_tags(spans: Iterable[Span], length: int) -> list[str]:
-    """IOB2 tags of a sentence of `length` tokens. Raises TagError for spans that overlap or lie outside."""
+    """Return IOB2 tags of a sentence of `length` tokens. Raises TagError for spans that overlap or lie outside."""
     tags = ["O"] * length
     for span in spans:
         if not 0 <= span.start < span.end <= length:
@@ -72,5 +72,7 @@ def spans_to_tags(spans: Iterable[Span], length: int) -> list[str]:
 
 
 def label_names(entity_types: Iterable[str]) -> list[str]:
-    """O, then B- and I- of each type in alphabetical order: the same list whatever order the corpus has them in."""
+    """Return O, then B- and I- of each type in alphabetical order: equal lists whatever order the corpus has them
+    in.
+    """
     return ["O", *(f"{prefix}-{entity_type}" for entity_type in sorted(set(entity_types)) for prefix in "BI")]

@@ -6,138 +6,19 @@ Reads   reports/predictions, reports/{metrics,disagreements,training}.json, repo
 Writes  reports/mistakes/{validation,test}.parquet, reports/label_issues.csv, reports/figures/*.png, reports/report.html
 """
 
-from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from ner.entities import entity_table, mark_correct
-from ner.errors import NerError
-from ner.mistakes import CATEGORIES, mistakes
-from tasks.cli import run_stage
-from tasks.figures import SPLITS, write_figures
-from tasks.io import read_json, replacing_folder, write_text
-from tasks.label_issues import COLUMNS, find_label_issues, line_of, ranked
-from tasks.plain_text import in_spreadsheet
-from tasks.predictions import Predictions, read_predictions
-from tasks.report_page import Findings, render
-from tasks.tables import plain_table
-from tasks.tracking import try_log_analysis
+from ner.common.cli import run_stage
+from ner.report.analysis import analyse, summary
+from ner.tracking.determined import training_record
+from ner.tracking.runs import try_log_analysis
 
 REPORTS = Path("reports")
-TABLES = {  # and their columns that are text, also where they read "NA" or "1"
-    "history": (),
-    "loss": (),
-    "slices": ("split", "slice", "value"),
-    "documents": ("split",),
-    "thresholds": ("split",),
-    "reliability": ("split", "temperature"),
-    "confusion": ("split", "gold", "predicted"),
-}
-SAME = ["category", "gold_text", "gold_type", "predicted_text", "predicted_type"]  # of mistakes that are one, repeated
-SCHEMA = pa.schema(
-    [
-        ("frequency", pa.int64()),
-        *((name, pa.string()) for name in ("category", "wrong", "gold_text", "gold_type", "predicted_text")),
-        ("predicted_type", pa.string()),
-        ("score", pa.float64()),
-        *((name, pa.int64()) for name in ("document_id", "sentence_id", "line")),
-        *((f"{side}_{edge}", pa.int64()) for side in ("gold", "predicted") for edge in ("start", "end")),
-        ("sentence", pa.string()),
-    ]
-)
-
-
-def analyse(reports: Path) -> dict[str, Any]:
-    """Write all of it into `reports`; return the mistakes of each split and the suspected annotations as tables.
-
-    Raises NerError where the output of an earlier stage is missing.
-    """
-    metrics = read_json(reports / "metrics.json")
-    tables = {name: read_table(reports / f"{name}.csv", words) for name, words in TABLES.items()}
-    splits = {name: read_predictions(reports / "predictions", name) for name in SPLITS}
-    temperature = metrics["temperature"]
-    found = {name: mistakes_table(predictions, temperature) for name, predictions in splits.items()}
-    issues = [find_label_issues(name, predictions, temperature) for name, predictions in splits.items()]
-    issue_table = ranked(pd.concat(issues, ignore_index=True))
-    with replacing_folder(reports / "mistakes") as folder:
-        for name, table in found.items():
-            rows = pa.Table.from_pandas(table, SCHEMA, preserve_index=False)
-            pq.write_table(rows.replace_schema_metadata(None), folder / f"{name}.parquet")
-    write_text(reports / "label_issues.csv", issues_csv(issue_table))
-    findings = Findings(
-        metrics=metrics,
-        training=read_json(reports / "training.json"),
-        tables=tables,
-        disagreements=read_json(reports / "disagreements.json"),
-        mistakes=found,
-        label_issues=issue_table,
-        tokens={name: dict(zip(p.sentence_ids, p.tokens, strict=True)) for name, p in splits.items()},
-        figures=write_figures(reports / "figures", metrics, tables),
-    )
-    write_text(reports / "report.html", render(findings))
-    return {"mistakes": found, "label_issues": issue_table}
-
-
-def mistakes_table(predictions: Predictions, temperature: float) -> pd.DataFrame:
-    """A row a mistake with the columns of SCHEMA: the most frequent first, of these the surest, then as they stand.
-
-    frequency: mistakes of the split that are the same in SAME. score: that of the predicted entity; of a missed one,
-    the mean probability of the tags that the model chose on its words. line: of the mistake's first token.
-    """
-    confidences = predictions.by_sentence(predictions.probabilities(temperature).max(-1))
-    gold, found = entity_table(predictions.gold), predictions.entities(temperature)
-    mark_correct(gold, found)
-    table = mistakes(gold, found)
-    sentences = table["sentence"].to_list()
-    for side in ("gold", "predicted"):
-        spans = zip(sentences, table[f"{side}_start"], table[f"{side}_end"], strict=True)
-        table[f"{side}_text"] = [None if pd.isna(a) else " ".join(predictions.tokens[i][a:b]) for i, a, b in spans]
-    missed = zip(sentences, table["gold_start"], table["gold_end"], table["score"], strict=True)
-    table["score"] = [float(np.mean(confidences[i][a:b])) if pd.isna(score) else score for i, a, b, score in missed]
-    first = table[["gold_start", "predicted_start"]].min(axis=1)
-    table["line"] = [line_of(predictions, i, int(token)) for i, token in zip(sentences, first, strict=True)]
-    table["document_id"] = [predictions.document_ids[i] for i in sentences]
-    table["sentence_id"] = [predictions.sentence_ids[i] for i in sentences]
-    table["sentence"] = [" ".join(predictions.tokens[i]) for i in sentences]
-    table["frequency"] = table.groupby(SAME, dropna=False)["category"].transform("size").astype(int)
-    table = table.sort_values(["frequency", "score"], ascending=False, kind="stable", ignore_index=True)
-    return table[SCHEMA.names]
-
-
-def issues_csv(table: pd.DataFrame) -> str:
-    """The suspected annotations for people's spreadsheets: a text of the corpus in it is no formula."""
-    shown = table[COLUMNS].assign(**{name: table[name].map(in_spreadsheet) for name in ("text", "sentence")})
-    return shown.to_csv(index=False, lineterminator="\n")
-
-
-def read_table(path: Path, words: Collection[str]) -> pd.DataFrame:
-    """A CSV file of an earlier stage, all but the columns `words` as numbers. Raises NerError where it is missing."""
-    try:
-        table = pd.read_csv(path, keep_default_na=False, dtype=str)
-    except FileNotFoundError:
-        raise NerError(f"{path} is missing: run `dvc repro`, which makes it.") from None
-    return table.assign(**{name: pd.to_numeric(table[name]) for name in table if name not in words})
-
-
-def summary(done: dict[str, Any]) -> str:
-    """What the terminal shows: mistakes by category and split, and how many annotations are suspected."""
-    rows = [["mistakes", *SPLITS]]
-    counts = {split: table["category"].value_counts() for split, table in done["mistakes"].items()}
-    rows += [[f"  {name}", *(f"{counts[split].get(name, 0):,}" for split in SPLITS)] for name in CATEGORIES]
-    rows.append(["  all", *(f"{len(done['mistakes'][split]):,}" for split in SPLITS)])
-    suspected = done["label_issues"]["split"].value_counts()
-    rows.append(["label issues", *(f"{suspected.get(split, 0):,}" for split in SPLITS)])
-    return plain_table(rows)
 
 
 def main() -> None:
     print(f"{summary(analyse(REPORTS))}\n{REPORTS / 'report.html'}", flush=True)
-    try_log_analysis(read_json(REPORTS / "training.json")["mlflow_run_id"], REPORTS)
+    try_log_analysis(training_record(REPORTS / "training.json").get("mlflow_run_id"), REPORTS)
 
 
 if __name__ == "__main__":

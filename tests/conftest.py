@@ -1,6 +1,5 @@
 """Fixtures that several tests share: our own small corpus and a tiny encoder with random weights (unit tests only)."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -8,13 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")  # `make test` has two
 os.environ["NER_TEAM_ENV"] = ""  # no test touches the servers of your team
-import tasks.cli  # noqa: E402, F401  switches telemetry off before any library is imported
+import guard  # noqa: E402, F401  no test opens what a user's run or edit rewrites
+import ner.common.cli  # noqa: E402, F401  switches telemetry off before any library is imported
+from fetching import database, hub, make_wheel, one_thread  # noqa: E402, F401
+from toy_pipeline import outside, pristine, server, set_params, toy, whole_server  # noqa: E402, F401
+from training_folder import fill  # noqa: E402
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 MINI = ROOT / "tests" / "data" / "mini"
+FROZEN = [ROOT / "tests" / "data" / name for name in ("params.yaml", "catalog.yaml")]
+SHARED = ROOT / "tests" / "shared"
+
+# The same examples every time; how long one takes says how busy the machine is.
+settings.register_profile("ner", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ner")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SHARED), os.environ.get("PYTHONPATH")]))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,7 +66,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `ingest` writes (data/prepared) for our small corpus."""
-    from tasks.ingest import ingest_files
+    from ner.data.sources.prepared_writer import ingest_files
 
     folder = tmp_path_factory.mktemp("prepared") / "prepared"
     files = {"train": MINI / "train.txt", "validation": MINI / "valid.txt", "test": MINI / "test.txt"}
@@ -71,16 +82,8 @@ def trainable(tiny_encoder: Path, prepared: Path) -> Callable[..., Path]:
     """
 
     def write(folder: Path, **train: Any) -> Path:
-        import yaml
-
-        shutil.copytree(prepared, folder / "data" / "prepared")
-        shutil.copytree(tiny_encoder, folder / "models" / "base")
-        (folder / "models" / "base.json").write_text(json.dumps({"name": "tiny"}))
-        params = yaml.safe_load((ROOT / "params.yaml").read_text())
-        params["encoding"]["max_length"] = 32
-        params["train"] |= {"device": "cpu", "precision": "fp32", "dropped_layers": 0, **train}
-        (folder / "params.yaml").write_text(yaml.safe_dump(params))
-        return folder
+        own = {"device": "cpu", "precision": "fp32", "dropped_layers": 0, **train}
+        return fill(folder, prepared, tiny_encoder, train=own, encoding={"max_length": 32})
 
     return write
 
@@ -92,11 +95,11 @@ def untrained(tiny_encoder: Path) -> Callable[..., Path]:
     def write(folder: Path, labels: list[str], **encoding: Any) -> Path:
         import torch
 
-        from ner.prediction import load_tokenizer
-        from tasks.io import read_params
-        from tasks.train import new_model
+        from ner.common.files import read_params
+        from ner.encoding.tokenizer import load_tokenizer
+        from ner.training.model import new_model
 
-        block = read_params(ROOT / "params.yaml").encoding.model_copy(update={"max_length": 32, **encoding})
+        block = read_params(ROOT / "tests/data/params.yaml").encoding.model_copy(update={"max_length": 32, **encoding})
         torch.manual_seed(0)
         new_model(tiny_encoder, labels, block).save_pretrained(folder)
         load_tokenizer(tiny_encoder).save_pretrained(folder)
@@ -108,31 +111,27 @@ def untrained(tiny_encoder: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, untrained: Callable[..., Path], prepared: Path) -> Path:
     """A folder as `package` writes it: an untrained tagger of the tags of our small corpus."""
-    from tasks.prepared import read_manifest
+    from ner.data.prepared import read_manifest
 
     return untrained(tmp_path_factory.mktemp("tiny-model") / "release", read_manifest(prepared)["labels"])
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the repository's tracked files (no outputs, no environment), to run stages in."""
+    """A copy of the repository's code with the frozen params.yaml and catalog.yaml, to run stages in."""
     target = tmp_path / "checkout"
-    ignore = shutil.ignore_patterns(
-        ".git", ".venv", ".dvc", "data", "models", "reports", "checkpoints", "__pycache__", ".ner", "*.egg-info"
-    )
+    skipped = {
+        ".git", ".venv", ".dvc", "data", "models", "reports", "checkpoints", ".ner", "dvc.lock", "local", "profiles",
+        "docs", "backups", *(path.name for path in FROZEN),
+    }  # fmt: skip
+
+    def ignore(folder: str, names: list[str]) -> set[str]:
+        left_out = set() if Path(folder).is_relative_to(ROOT / "ner") else skipped  # ner/data is code
+        return {n for n in names if n == "__pycache__" or n.endswith(".egg-info") or n in left_out}
+
     shutil.copytree(ROOT, target, ignore=ignore)
     shutil.copytree(MINI.parent, target / "tests" / "data", dirs_exist_ok=True)
+    for path in FROZEN:
+        shutil.copy(path, target)
+    (target / "local").mkdir()
     return target
-
-
-@pytest.fixture
-def tell() -> Callable[..., None]:
-    """tell(fault=..., made=..., saw=..., first_message_s=..., outcome=...) writes the line of this fault."""
-
-    def write(**about: Any) -> None:
-        assert set(about) == {"fault", "made", "saw", "first_message_s", "outcome"}, about
-        if path := os.environ.get("NER_FAULTS"):
-            with Path(path).open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(about, ensure_ascii=False) + "\n")
-
-    return write

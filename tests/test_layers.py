@@ -1,50 +1,20 @@
 """Imports run one way: flows, tasks, ner. The folder mlflow/ never hides the library."""
 
-import ast
+import subprocess
+import sys
 from pathlib import Path
 
-import pytest
+from ner.__main__ import PROGRAMS
 
-ROOT = Path(__file__).resolve().parent.parent
-MAY_NOT_IMPORT = {
-    "ner": {"tasks", "flows", "prefect", "dvc", "mlflow", "great_expectations", "datasets"},
-    "tasks": {"flows", "prefect", "dvc"},
-    "flows": {"mlflow", "torch", "transformers", "great_expectations"},
-}
-MLFLOW_ROOM = {
-    "alias.py",
-    "champion.py",
-    "checks.py",
-    "digest.py",
-    "history.py",
-    "register.py",
-    "registered.py",
-    "registry.py",
-    "reproduce.py",
-    "store.py",
-    "tracking.py",
-}
+ROOT = Path(__file__).resolve().parents[1]
 
 
-def imports(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.split(".")[0])
-    return found
-
-
-@pytest.mark.parametrize("room", MAY_NOT_IMPORT)
-def test_no_room_imports_one_above_it(room):
-    climbs = {str(p): imports(p) & MAY_NOT_IMPORT[room] for p in (ROOT / room).rglob("*.py")}
-    assert {path: names for path, names in climbs.items() if names} == {}
-
-
-def test_only_tracking_and_registration_know_mlflow():
-    users = {p.name for p in (ROOT / "tasks").glob("*.py") if "mlflow" in imports(p)}
-    assert users <= MLFLOW_ROOM
+def test_the_contracts_of_pyproject_hold():
+    """Layers, and which library belongs to which folder: [tool.importlinter]."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_folder_mlflow_is_no_package():
@@ -52,3 +22,21 @@ def test_the_folder_mlflow_is_no_package():
 
     assert not (ROOT / "mlflow" / "__init__.py").exists()
     assert ROOT / "mlflow" not in Path(mlflow.__file__).parents  # .venv, with the library, may lie in the checkout
+
+
+HEAVY = "torch transformers datasets mlflow great_expectations dask spacy matplotlib scipy.stats prefect.flows".split()
+COMMANDS = sorted({program.function.partition(":")[0] for program in PROGRAMS.values()})
+LOADED = """\
+import importlib, sys
+for name in {names}:
+    importlib.import_module(name)
+    print(name, [heavy for heavy in {heavy} if heavy in sys.modules])
+"""
+
+
+def test_no_command_waits_for_heavy_libraries_before_it_has_read_its_arguments():
+    """One fresh interpreter for all: the first line that names a library names the command that imports it."""
+    code = LOADED.format(names=COMMANDS, heavy=HEAVY)
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert [line for line in ran.stdout.splitlines() if not line.endswith("[]")] == []

@@ -1,21 +1,21 @@
-"""The card's account of the corpus: source, licences, checks, leakage, and how much of what."""
+"""The card's section on the data: source, licences, checks, leakage, and amounts."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ner.card.facts import SPLITS, CardFacts, known, short_name
-from ner.card.text import MISSING, bullets, code, number, percent, table, text
+from ner.card.markdown import MISSING, bullets, code, number, percent, table, text
 
 TYPES_IN_TABLE = 40
 
 
 def data(facts: CardFacts) -> str:
-    """Source, licence, checks, leakage, fingerprint, and how much of what."""
+    """Return the section on the data: source, licence, checks, leakage, fingerprint, and amounts."""
     return f"{bullets(data_lines(facts))}\n\n{amounts(facts)}\n\nEntities of each type:\n\n{entities_by_type(facts)}"
 
 
 def data_lines(facts: CardFacts) -> Iterable[str]:
-    """One fact each."""
+    """Yield the data's source, licence, checks and fingerprint, one line per fact."""
     manifest = facts.manifest
     origin = text(short_name(known({"origin": manifest.get("origin") or manifest["source"]}, "origin")))
     revision = f", revision {code(manifest['revision'])}" if manifest.get("revision") else ""
@@ -36,7 +36,7 @@ def data_lines(facts: CardFacts) -> Iterable[str]:
 
 
 def leakage(facts: CardFacts) -> str:
-    """Shares of the splits' sentences that are in training too; empty where that was not measured."""
+    """Return the shares of the splits' sentences that are in training too; empty where that was not measured."""
     shares = {split: facts.metrics[split].get("shared_sentences") for split in SPLITS}
     known_shares = [f"{percent(share)} of {split}" for split, share in shares.items() if percent(share) != MISSING]
     if not known_shares:
@@ -45,7 +45,7 @@ def leakage(facts: CardFacts) -> str:
 
 
 def issues(by_split: Mapping[str, int]) -> str:
-    """How many annotated spans look wrong; nothing was corrected."""
+    """Return how many annotated spans look wrong; nothing was corrected."""
     total = sum(by_split.values())
     if not total:
         return "a search for annotations that look wrong found no candidates."
@@ -58,14 +58,14 @@ def issues(by_split: Mapping[str, int]) -> str:
 
 
 def validated(report: Mapping[str, Any]) -> str:
-    """How many of the data's expectations held."""
+    """Return how many of the data's expectations passed."""
     splits = report.get("splits", {}).values()
     total, held = sum(s.get("expectations", 0) for s in splits), sum(s.get("held", 0) for s in splits)
     return f"{number(held)} of {number(total)} expectations held (Great Expectations)."
 
 
 def amounts(facts: CardFacts) -> str:
-    """Documents, sentences, words and entities of each split."""
+    """Return a table of documents, sentences, words and entities of each split."""
     has_documents = facts.manifest.get("document_boundaries", True)
     rows = [
         [
@@ -80,7 +80,7 @@ def amounts(facts: CardFacts) -> str:
 
 
 def entities_by_type(facts: CardFacts) -> str:
-    """How often each type occurs in each split, most frequent first."""
+    """Return how often each type occurs in each split, most frequent first."""
     splits = facts.manifest["splits"]
     totals: dict[str, int] = {}
     for counts in splits.values():
@@ -98,6 +98,6 @@ def entities_by_type(facts: CardFacts) -> str:
 
 
 def rest_of_types(types: int, file: str) -> str:
-    """A sentence on the types that a table leaves out; nothing where it has them all."""
+    """Return a sentence on the types that a table leaves out; nothing where it has them all."""
     left = types - TYPES_IN_TABLE
     return f"\n\nThe {number(left)} rarer types are in `{file}`." if left > 0 else ""

@@ -1,26 +1,25 @@
-"""The card's scores: both splits with intervals, three ways of counting, entity types, contexts, slices."""
+"""The card's section on scores: both splits with intervals, default and strict, entity types, contexts, slices."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ner.card.data import TYPES_IN_TABLE, rest_of_types
-from ner.card.errors import calibration, corrected, mistakes, seeds
+from ner.card.error_analysis import calibration, corrected, mistakes, seeds
 from ner.card.facts import MEASURES, SPLITS, CardFacts
-from ner.card.text import MISSING, between, code, get, number, parse_float, table, text
+from ner.card.markdown import MISSING, between, code, get, number, parse_float, table, text
 
 WAYS = {
-    "default": "seqeval, default mode",
+    "default": "seqeval, default mode, as conlleval",
     "strict": "seqeval, strict mode, IOB2",
-    "conlleval": "conlleval",
 }
 CONTEXTS = {"document": "sentences with their neighbours", "sentence": "each sentence alone"}
 
 
 def evaluation(facts: CardFacts) -> str:
-    """Every part that was measured, with its heading."""
+    """Return every part that was measured, with its heading."""
     parts = {
         "Scores": scores(facts),
-        "Three ways of scoring": ways(facts),
+        "Default and strict": ways(facts),
         "By entity type": by_type(facts),
         "With and without context": contexts(facts),
         "By slice": slices(facts),
@@ -40,7 +39,7 @@ def evaluation(facts: CardFacts) -> str:
 
 
 def how_sure(facts: CardFacts) -> str:
-    """Where the intervals come from."""
+    """Return how the confidence intervals were computed."""
     about = facts.metrics.get("bootstrap")
     if not about:
         return "No intervals were computed."
@@ -56,7 +55,7 @@ def how_sure(facts: CardFacts) -> str:
 
 
 def scores(facts: CardFacts) -> str:
-    """A row a measure, the splits side by side."""
+    """Return a row per measure, the splits side by side."""
     rows = [
         [title, *(cell for split in SPLITS for cell in _with_interval(facts.metrics[split], name))]
         for name, title in MEASURES.items()
@@ -80,7 +79,7 @@ def scores(facts: CardFacts) -> str:
 
 
 def ways(facts: CardFacts) -> str:
-    """The same predictions, counted three ways."""
+    """Return scores of the same predictions in seqeval's default and in its strict mode."""
     if not all(facts.metrics[split].get("ways") for split in SPLITS):
         return ""
     names = [name for name in WAYS if name in facts.metrics["validation"]["ways"]]
@@ -95,17 +94,17 @@ def ways(facts: CardFacts) -> str:
         for split in SPLITS
         if facts.metrics[split].get("disagreements") is not None
     ]
-    note = f"\n\nThe ways differ on {' and '.join(parted)}." if parted else ""
-    return table(head, rows) + note + " Where this card names no way, it is the default mode."
+    note = f"\n\nThe two differ on {' and '.join(parted)}." if parted else ""
+    return table(head, rows) + note + " Where this card names no mode, it is the default one."
 
 
 def by_type(facts: CardFacts) -> str:
-    """A table a split, most frequent type first."""
+    """Return a table per split, most frequent type first."""
     return "\n\n".join(f"{split.capitalize()}:\n\n{types_of(facts, split)}" for split in SPLITS)
 
 
 def types_of(facts: CardFacts, split: str, most: int = TYPES_IN_TABLE) -> str:
-    """Precision, recall, F1 with interval, strict F1 and support of each type of one split."""
+    """Return precision, recall, F1 with interval, strict F1 and support of each type of one split."""
     per_type = facts.metrics[split].get("per_type")
     if not per_type:
         return "It holds no entity, and nothing was found." if per_type == {} else "It was not scored by type."
@@ -124,7 +123,7 @@ def types_of(facts: CardFacts, split: str, most: int = TYPES_IN_TABLE) -> str:
 
 
 def contexts(facts: CardFacts) -> str:
-    """Sentences with their neighbours against each alone."""
+    """Return scores of sentences with their neighbours and of each sentence alone."""
     measures = {**MEASURES, "accuracy": "Accuracy"}
     rows = [
         [split.capitalize(), title + (" (as trained)" if name == facts.context else "")]
@@ -137,14 +136,14 @@ def contexts(facts: CardFacts) -> str:
 
 
 def slices(facts: CardFacts) -> str:
-    """F1 on parts of both splits, with intervals and support."""
-    found: dict[tuple[str, str], dict[str, Mapping[str, str]]] = {}
+    """Return F1 on parts of both splits, with intervals and support."""
+    by_value: dict[tuple[str, str], dict[str, Mapping[str, str]]] = {}
     for row in facts.slices:
-        found.setdefault((row.get("slice", ""), row.get("value", "")), {})[row.get("split", "")] = row
-    if not found:
+        by_value.setdefault((row.get("slice", ""), row.get("value", "")), {})[row.get("split", "")] = row
+    if not by_value:
         return ""
     rows = []
-    for (name, value), by_split in found.items():
+    for (name, value), by_split in by_value.items():
         cells = [text(name), text(value)]
         for split in SPLITS:
             row = by_split.get(split, {})

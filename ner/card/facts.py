@@ -1,11 +1,11 @@
-"""What a model card is made of, and the public card that it is set beside."""
+"""The facts that a model card is rendered from, and the public card that it is compared with."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ner.card.text import get, plain
+from ner.card.markdown import get, plain
 
 SPLITS = ("validation", "test")
 MEASURES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
@@ -24,12 +24,14 @@ PUBLIC_EPOCHS = (
 
 @dataclass(frozen=True)
 class CardFacts:
-    """Reports as they are. training, metrics, gate, validation, seeds: the JSON reports of those names; manifest: of
-    data/prepared. Everything with a default may be missing.
+    """The reports that a card is rendered from. training, metrics, gate, validation, seeds: the JSON reports of those
+    names; manifest: of data/prepared. Everything with a default may be missing.
 
     history, slices, thresholds, confusion: rows of those CSV files. label_issues: how many spans of each split look
     wrongly annotated, or None where nobody looked. lock: md5 by output. content: digest of the packaged model.
-    registration: version, alias, mlflow_run_id, content, once the model is registered.
+
+    measured: ids, times, energy, machine and versions of the training; registration: version, alias, mlflow_run_id,
+    content, once the model is registered. Without these two the card has only words that the inputs determine.
     """
 
     model: str
@@ -46,10 +48,11 @@ class CardFacts:
     validation: Mapping[str, Any] = field(default_factory=dict)
     lock: Mapping[str, str] = field(default_factory=dict)
     content: str | None = None
+    measured: Mapping[str, Any] = field(default_factory=dict)
     registration: Mapping[str, Any] = field(default_factory=dict)
 
     def param(self, name: str) -> Any:
-        """A parameter of the training (`train.seed`), None where it is not recorded."""
+        """Return a parameter of the training (`train.seed`), None where it is not recorded."""
         return self.training.get("params", {}).get(name)
 
     @property
@@ -70,12 +73,12 @@ class CardFacts:
 
 
 def known(facts: Mapping[str, Any], name: str) -> str:
-    """The value on one line, without its last full stop; `unknown` where there is none."""
+    """Return the value on one line, without its last full stop; `unknown` where there is none."""
     return plain(facts.get(name)).rstrip(".") or "unknown"
 
 
 def short_name(name: str) -> str:
-    """Of a path its last part: where a folder lies on somebody's machine is not told. Hub ids stay whole."""
+    """Return the last part of a path, as a folder on somebody's machine is private; a hub id stays whole."""
     name = plain(name).rstrip("/\\")
     is_path = name.startswith(("/", "\\", ".", "~", "local/")) or name.count("/") > 1 or ":" in name[:3]
     return re.split(r"[/\\]", name)[-1] if is_path else name

@@ -1,10 +1,10 @@
-"""The card's end: what the gate said, the public card beside it, and how to find and make this very model again."""
+"""The card's last sections: the gate's verdict, the public card beside it, and how to trace and reproduce the model."""
 
 from typing import Any
 
 from ner.card.facts import PUBLIC_CARD, PUBLIC_EPOCHS, PUBLIC_NAME, CardFacts, known, short_name
-from ner.card.sections import OPENING, f1_interval
-from ner.card.text import between, code, get, number, parse, parse_float, plain, table, text
+from ner.card.markdown import between, code, get, number, parse, parse_float, plain, table, text
+from ner.card.overview import OPENING, f1_interval
 
 PUBLIC_RECIPE = {
     "Encoder": "distilbert-base-uncased",
@@ -17,9 +17,14 @@ TRACED = (
     "data/prepared", "models/base", "models/ner", "reports/predictions", "reports/metrics.json", "models/release",
 )  # fmt: skip
 
+ELSEWHERE = (
+    "What is another each time a model is trained, its commit, ids, time, machine and versions, is in MLflow: in the "
+    "run of the training, on the model's version, and in the run's own copy of this card."
+)
+
 
 def verdict(facts: CardFacts) -> str:
-    """Every rule of the gate with its threshold, value and reason."""
+    """Return every rule of the gate with its threshold, value and reason."""
     word = "Passed" if facts.gate["passed"] else "**Failed**"
     head = f"{word}, judged on {text(facts.gate['split'])}, by {text(facts.gate['mode'])}."
     rows = [
@@ -38,7 +43,7 @@ def verdict(facts: CardFacts) -> str:
 
 
 def beside_public(facts: CardFacts) -> str:
-    """Our scores beside those that the public card states, where the corpus is the same."""
+    """Return our scores beside those of the public card, where the corpus is the same."""
     quoted = f"the public card of {code(PUBLIC_NAME)}"
     if not facts.is_public_corpus:
         return (
@@ -64,18 +69,18 @@ def beside_public(facts: CardFacts) -> str:
 
 
 def standing(facts: CardFacts) -> str:
-    """Where the public F1 lies in our interval; nothing where there is no interval."""
-    found = f1_interval(facts.metrics["validation"])
-    if not found:
+    """Return where the public F1 lies in our interval; nothing where there is no interval."""
+    interval = f1_interval(facts.metrics["validation"])
+    if not interval:
         return ""
-    low, high = found
+    low, high = interval
     theirs = PUBLIC_CARD["f1"]
     place = "below" if theirs < low else "above" if theirs > high else "inside"
     return f"Its F1 lies {place} the interval of this model's."
 
 
 def recipes(facts: CardFacts) -> list[list[str]]:
-    """What was done differently."""
+    """Return how the two training recipes differ."""
     context = {"document": "sentences with their neighbours", "sentence": "each sentence alone"}
     batch, units = facts.param("train.batch_size"), facts.param("train.batch_by")
     if units != "subwords":
@@ -91,7 +96,7 @@ def recipes(facts: CardFacts) -> list[list[str]]:
 
 
 def epochs_beside(facts: CardFacts) -> str:
-    """Both histories, an epoch a row."""
+    """Return both training histories, a row per epoch."""
     ours = {parse(row.get("epoch")): row for row in facts.history}
     theirs = {row["epoch"]: row for row in PUBLIC_EPOCHS}
     numbers = sorted({epoch for epoch in [*ours, *theirs] if epoch is not None})
@@ -109,34 +114,36 @@ def epochs_beside(facts: CardFacts) -> str:
 
 
 def reproduction(facts: CardFacts) -> str:
-    """The commands, and what must come out."""
-    commit, version = plain(facts.training.get("git_commit")), facts.registration.get("version")
+    """Return the commands that reproduce the model, and what must come out."""
+    commit, version = plain(facts.measured.get("git_commit")), facts.registration.get("version")
     name = f"{facts.model}/{version}" if version else f"{facts.model}@challenger"
     commands = {
         "make train": "all stages; in an environment that is there: dvc repro",
-        f"python -m tasks.register --reproduce {name}": "names the parameters that differed, if any",
+        f"ner reproduce {name}": "names the commit, and the parameters that differed, if any",
     }
     width = max(map(len, commands))
     lines = [f"git checkout {commit}"] if commit != "unknown" else []
     lines += [f"{command.ljust(width)}   # {what}" for command, what in commands.items()]
     shown = "\n".join(lines)
     dirty = {
-        True: "The working tree had changes that the commit has not: the commit alone may not give this model.",
-        None: "There was no git repository where it was trained, so no commit can be named.",
-    }.get(facts.training.get("git_dirty"), "The working tree was clean.")
+        True: "The working tree had changes that the commit has not: the commit alone may not give this model. ",
+        None: "There was no git repository where it was trained, so no commit can be named. ",
+    }.get(facts.measured.get("git_dirty"), "The working tree was clean. ")
+    dirty = dirty if facts.measured else ""
     seed = facts.param("train.seed")
     same = f"With seed {seed}, the" if seed is not None else "The"
     return (
-        f"```bash\n{shown}\n```\n\n{dirty} {same} same machine and versions give the same weights, byte for byte; "
+        f"```bash\n{shown}\n```\n\n{dirty}{same} same machine and versions give the same weights, byte for byte; "
         f"other hardware gives scores that differ a little. The data must have the fingerprint "
         f"{code(facts.manifest['fingerprint'])}."
     )
 
 
 def trace(facts: CardFacts) -> str:
-    """Identifiers of everything that this model came from."""
-    base, run, registration = facts.training["base"], facts.training, facts.registration
-    dirty = {True: "yes", False: "no"}.get(run.get("git_dirty"), "unknown")
+    """Return identifiers of everything that this model came from."""
+    base, run, registration = facts.training["base"], facts.measured, facts.registration
+    words: dict[bool | None, str] = {True: "yes", False: "no"}
+    dirty = words.get(run.get("git_dirty"), "unknown")
     content = registration.get("content") or facts.content
     run_id = registration.get("mlflow_run_id") or run.get("mlflow_run_id")
     version = f"{text(facts.model)} {registration['version']}" if registration.get("version") else ""
@@ -144,9 +151,9 @@ def trace(facts: CardFacts) -> str:
     rows = [
         ["Model version", version],
         ["Content (files and serving code)", f"{code(content)}, tag `content` of the version" if content else ""],
-        ["MLflow run", code(run_id) if run_id else "it was trained without MLflow"],
-        ["Prefect flow run", code(run["flow_run_id"]) if run.get("flow_run_id") else "the stage ran by hand"],
-        ["Git commit of the training", f"{code(run.get('git_commit'))} (uncommitted changes: {dirty})"],
+        ["MLflow run", code(run_id) if run_id else ""],
+        ["Prefect flow run", code(run["flow_run_id"]) if run.get("flow_run_id") else ""],
+        ["Git commit of the training", f"{code(run['git_commit'])} (uncommitted changes: {dirty})" if run else ""],
         ["Trained", text(run["started"]) if run.get("started") else ""],
         ["Data fingerprint", code(facts.manifest["fingerprint"])],
         ["Encoder", f"{encoder}, weights sha256 {code(known(base, 'sha256'))}"],
@@ -154,21 +161,23 @@ def trace(facts: CardFacts) -> str:
     ]
     left = len(set(facts.lock) - set(TRACED))
     more = f"\n\nThe md5 of {number(left)} more outputs are in `dvc.lock` and in the version's tags." if left else ""
+    more += "" if run else f"\n\n{ELSEWHERE}"
     return table(["What", "Which"], [row for row in rows if row[1]]) + more
 
 
 def origin(facts: CardFacts) -> str:
-    """The same in a sentence: commit, data, encoder."""
-    run, base = facts.training, facts.training["base"]
+    """Return commit, data and encoder in a sentence."""
+    run, base = facts.measured, facts.training["base"]
     changed = ", with uncommitted changes" if run.get("git_dirty") else ""
+    commit = f"at commit {code(run['git_commit'])}{changed}, " if run.get("git_commit") else ""
     return (
-        f"Made at commit {code(run.get('git_commit'))}{changed}, from data {code(facts.manifest['fingerprint'])} and "
+        f"Made {commit}from data {code(facts.manifest['fingerprint'])} and "
         f"the encoder {text(short_name(known(base, 'name')))} {code(known(base, 'sha256'))}."
     )
 
 
 def _value(value: Any) -> str:
-    """A threshold or a value of a rule: four decimals at most."""
+    """Return a threshold or a value of a rule: four decimals at most."""
     if isinstance(value, float):
         shown = number(value)
         return shown.rstrip("0").rstrip(".") if "." in shown else shown

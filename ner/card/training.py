@@ -1,10 +1,10 @@
-"""How the model was made: hyperparameters, epochs, versions in the lists of the Trainer's cards; and what it cost."""
+"""The card's section on training: hyperparameters, epochs, versions in the lists of the Trainer's cards; and cost."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from ner.card.facts import CardFacts
-from ner.card.text import MISSING, bullets, code, number, parse, plain, table, text
+from ner.card.markdown import MISSING, bullets, code, number, parse, plain, table, text
 
 COLUMNS = {
     "training_loss": "Training Loss",
@@ -32,7 +32,7 @@ PRECISIONS = {
 
 
 def procedure(facts: CardFacts) -> str:
-    """The three subsections."""
+    """Return the three subsections."""
     parts = {
         "Training hyperparameters": hyperparameters(facts),
         "Training results": epochs(facts),
@@ -43,12 +43,14 @@ def procedure(facts: CardFacts) -> str:
 
 
 def trained(facts: CardFacts) -> str:
-    """Which weights moved, and which are not there any more."""
+    """Return which weights were trained, frozen or removed."""
     dropped, frozen = facts.param("train.dropped_layers") or 0, facts.param("train.frozen_layers") or 0
-    kept = [f"the lowest {number(frozen)} layers"] if frozen else []
-    kept = ["the embeddings", *kept] if facts.param("train.frozen_embeddings") else kept
+    untrained = [f"the lowest {number(frozen)} layers"] if frozen else []
+    untrained = ["the embeddings", *untrained] if facts.param("train.frozen_embeddings") else untrained
     parts = [f"The top {number(dropped)} layers of the encoder were left out." if dropped else ""]
-    parts.append(f"All weights but {' and '.join(kept)} were trained." if kept else "All weights were trained.")
+    parts.append(
+        f"All weights but {' and '.join(untrained)} were trained." if untrained else "All weights were trained."
+    )
     if facts.param("encoding.case") == "read":
         parts.append(
             "Where the encoder lower-cases, it was made to read upper case: each piece of its vocabulary has a "
@@ -58,7 +60,7 @@ def trained(facts: CardFacts) -> str:
 
 
 def hyperparameters(facts: CardFacts) -> str:
-    """The list that the Trainer's cards have, and what else shaped this model."""
+    """Return the list that the Trainer's cards have, and what else shaped this model."""
     lines = [f"{name}: {value}" for name, value in hyperparameter_values(facts) if value is not None]
     others = [f"{name}: {code(v)}" for name, v in facts.training.get("params", {}).items() if is_other(name)]
     if not lines + others:
@@ -67,7 +69,7 @@ def hyperparameters(facts: CardFacts) -> str:
 
 
 def hyperparameter_values(facts: CardFacts) -> Iterable[tuple[str, Any]]:
-    """Names as the Trainer's cards have them; None for what was not recorded."""
+    """Yield values by the names that the Trainer's cards have; None for what was not recorded."""
     get, batch = facts.param, facts.param("train.batch_size")
     processes, accumulation = get("train.processes") or 1, get("train.gradient_accumulation") or 1
     betas = (get("train.adam_beta1"), get("train.adam_beta2"), get("train.adam_epsilon"))
@@ -98,7 +100,7 @@ def is_other(name: str) -> bool:
 
 
 def epochs(facts: CardFacts) -> str:
-    """history.csv in the columns of the Trainer's cards."""
+    """Return history.csv in the columns of the Trainer's cards."""
     if not facts.history:
         return "The training was not evaluated in between."
     rows = [[_cell(name, row.get(name)) for name in COLUMNS] for row in facts.history]
@@ -110,24 +112,26 @@ def epochs(facts: CardFacts) -> str:
 
 
 def versions(facts: CardFacts) -> str:
-    """Those that the Trainer's cards name first, then the rest."""
-    packages = facts.training.get("packages", {})
+    """Return versions of libraries: those that the Trainer's cards name first, then the rest."""
+    packages = facts.measured.get("packages", {})
     lines = [f"{title} {plain(packages[name])}" for name, title in FRAMEWORKS.items() if name in packages]
     lines += [f"{name} {plain(packages[name])}" for name in sorted(packages) if name not in FRAMEWORKS]
-    if facts.training.get("python"):
-        lines.append(f"Python {plain(facts.training['python'])}")
-    return bullets(lines) or "The versions were not recorded."
+    if facts.measured.get("python"):
+        lines.append(f"Python {plain(facts.measured['python'])}")
+    return bullets(lines) or "Those that the project pins; the ones of a training are in its run in MLflow."
 
 
 def cost(facts: CardFacts) -> str:
-    """What the training took: machine, time, memory, energy, as far as it was recorded."""
+    """Return what the training took: machine, time, memory, energy, as far as it was recorded."""
+    if not facts.measured:
+        return "Time, memory and energy are measured anew with each training, and are in its run in MLflow."
     return bullets(cost_lines(facts))
 
 
 def cost_lines(facts: CardFacts) -> Iterable[str]:
-    """One fact each."""
-    run = facts.training
-    names = [run.get("cpu")] if run.get("device") == "cpu" else [run.get("device"), run.get("cpu")]
+    """Yield the cost of the training, one line per fact."""
+    run = facts.measured
+    names = [run.get("gpu"), run.get("cpu")]
     amounts = [
         f"{number(run[name])} {title}" for name, title in (("gpus", "GPUs"), ("cores", "cores")) if run.get(name)
     ]
@@ -153,25 +157,22 @@ def cost_lines(facts: CardFacts) -> Iterable[str]:
         yield "**Energy:** not known; this machine has no counter of energy that can be read"
     else:
         yield "**Energy:** not recorded"
-    trained = [row["seconds"] for row in facts.seeds.get("seeds", []) if row.get("seconds")]
-    if len(trained) > 1:
-        yield f"**All {number(len(trained))} trainings** with their seeds: {duration(sum(trained))}"
 
 
 def duration(seconds: float) -> str:
-    """`35.1 minutes`, from two hours on in hours."""
+    """Return `35.1 minutes`, from two hours on in hours."""
     return f"{seconds / 60:,.1f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
 
 
 def _cell(name: str, value: Any) -> str:
-    found = parse(value)
-    if found is None:
+    finite = parse(value)
+    if finite is None:
         return "No log" if name == "training_loss" else MISSING
-    return {"epoch": str(round(float(found), 2)), "step": str(int(found))}.get(name, number(float(found)))
+    return {"epoch": str(round(float(finite), 2)), "step": str(int(finite))}.get(name, number(float(finite)))
 
 
 def _plain(value: Any) -> str | None:
-    """A parameter as the Trainer's cards write it: 2e-05, 3, linear."""
+    """Return a parameter as the Trainer's cards write it: 2e-05, 3, linear."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return None if value is None else plain(value) if value != 0 else "0"

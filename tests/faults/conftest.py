@@ -1,14 +1,12 @@
-"""Faults that are really made: processes watched with a clock, two pipelines to disturb, and a line for each fault.
+"""Faults that are really made: processes watched with a clock, and two pipelines to disturb.
 
-NER_FAULTS names the file that gets a JSON line a fault (make faults); without it tests that take minutes are skipped.
+Without NER_FAULTS (make faults) the tests that take minutes are skipped.
 """
 
-import importlib.util
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,25 +20,11 @@ import psutil
 import pytest
 import yaml
 
+from clean_environment import clean
+from ner.common.ports import free_port
+from waiting import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[2]
-NO_OUTSIDE = ("MLFLOW_", "PREFECT_", "NER_")  # of a person's own settings, none reaches a pipeline under test
-PATIENCE_S = 1200  # for what takes seconds on an idle machine
-
-
-def _load(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"faults_{path.stem}", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-_flows = _load(ROOT / "tests" / "flows" / "conftest.py")
-pristine, toy, outside, set_params = _flows.pristine, _flows.toy, _flows.outside, _flows.set_params
-
-
-_tasks = _load(ROOT / "tests" / "tasks" / "conftest.py")
-make_wheel = _tasks.make_wheel
 
 
 class Running:
@@ -144,12 +128,6 @@ def clean_environment() -> dict[str, str]:
     return clean()
 
 
-def clean() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(NO_OUTSIDE)}
-    binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return kept | {"PATH": binaries, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-
-
 SMALL = {
     "data": {"source": "local/mini"},
     "model": {"base": "local/tiny"},
@@ -173,11 +151,17 @@ def small_pristine(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path,
         capture_output=True,
         check=True,
     )
-    left_out = ("tests/", "reports/", "bench/", "docs/", ".ci/", "dvc.lock")
+    frozen = ("params.yaml", "catalog.yaml")
+    left_out = ("tests/", "reports/", "bench/", "docs/", "profiles/", ".ci/", "dvc.lock", *frozen)
     for name in filter(None, listing.stdout.decode().split("\0")):
         if not name.startswith(left_out) and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+    (folder / "profiles").mkdir()
+    (folder / "profiles" / ".gitignore").touch()  # the folder is a dependency; git keeps no empty one
+    for name in frozen:
+        shutil.copy(ROOT / "tests" / "data" / name, folder)
+    (folder / "profiles").mkdir(exist_ok=True)  # a dependency of `validate`; what lies in ours may be a user's
     shutil.copytree(mini_folder, folder / "local" / "mini")
     shutil.copytree(tiny_encoder, folder / "local" / "tiny")
     params = yaml.safe_load((folder / "params.yaml").read_text())
@@ -244,6 +228,7 @@ def _processor_seconds() -> Callable[[psutil.Process], float]:
 
 HOLD = """
 import os
+from ner.common.ports import free_port
 while os.environ.get("HOLD") == stage and not Path(os.environ["GO"]).exists():
     time.sleep(0.1)
 """
@@ -270,12 +255,6 @@ def _results(folder: Path) -> dict[str, bytes]:
     return {path: (folder / path).read_bytes() for path in ("model.txt", "reports/metrics.json", "reports/gate.json")}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory) -> Iterator[str]:
     """The address of a Prefect server for all tests here that do not take it away."""
@@ -294,7 +273,7 @@ def prefect_server(tmp_path) -> Iterator[tuple[Running, str]]:
 
 def serve(folder: Path) -> tuple[Running, str]:
     """Start a Prefect server with its database in the folder; returns when it answers."""
-    from flows.server_watch import answers
+    from flows.runtime.api_watch import answers
 
     port = free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}

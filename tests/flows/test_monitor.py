@@ -10,9 +10,9 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter
 
-from ner.drift_observation import KEYS, REFERENCE
-from tasks.monitor_store import Store
-from tasks.store import client
+from ner.inference.observation import KEYS, REFERENCE
+from ner.monitoring.store import Store
+from ner.tracking.mlflow_store import client
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,12 +31,12 @@ def rows(number: int, unseen: int) -> list[dict]:
 @pytest.fixture
 def home(server, tmp_path, monkeypatch, mini_folder) -> Path:
     """A folder like a checkout, whose champion has a reference; drift starts a training at once."""
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree = yaml.safe_load((ROOT / "tests/data/params.yaml").read_text())
     tree["monitor"] |= {"window": 100, "resamples": 200, "windows_in_a_row": 1, "labelled": "local/new"}
     (tmp_path / "params.yaml").write_text(
         yaml.safe_dump(tree | {"monitor": tree["monitor"] | {"min_new_documents": 1}})
     )
-    shutil.copy(ROOT / "catalog.yaml", tmp_path)
+    shutil.copy(ROOT / "tests/data/catalog.yaml", tmp_path)
     shutil.copytree(mini_folder, tmp_path / "local" / "new")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -69,7 +69,7 @@ def test_drift_starts_one_training_on_the_new_data_however_many_windows_have_it(
     for _ in range(2):
         store.add("ner/1", rows(100, 8), ["a"] * 100)
         state = ner_monitor(return_state=True)
-        assert state.is_completed() and state.name == "Drift", state.message
+        assert state.name == "Completed" and state.message.startswith("Drift: "), state.message
         assert "drift: unseen words" in state.message and "of ner/train trains on local/new." in state.message
     with get_client(sync_client=True) as prefect:
         started = [run for run in prefect.read_flow_runs() if (run.idempotency_key or "").startswith("ner-monitor-")]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks import store
-from tasks.registry import SERVING, add_version, content_digest
-from tasks.tracking import LiveRun
+from ner.registry.versions import add_version, code_files, content_digest
+from ner.tracking import mlflow_store as store
+from ner.tracking.live_run import LiveRun
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
@@ -60,8 +60,8 @@ def test_entities_are_the_callers_own_characters(model):
 
 
 def test_scores_are_calibrated_by_the_temperature_that_comes_with_the_model(model):
-    from ner.prediction import Tagger
-    from ner.text import annotate
+    from ner.inference.annotate import annotate
+    from ner.inference.tagger import Tagger
 
     tagger = model.unwrap_python_model().tagger
     plain = Tagger(tagger.model, tagger.tokenizer, tagger.max_length)
@@ -124,7 +124,8 @@ def test_the_version_says_what_it_takes_gives_and_needs(model):
     lines = (needed / "requirements.txt").read_text().split()
     assert {line.partition("==")[0] for line in lines} >= {"mlflow", "torch", "transformers", "numpy"}
     assert all("==" in line and "+" not in line for line in lines)
-    assert sorted(path.stem for path in (needed / "code" / "ner").glob("*.py")) == sorted(SERVING)
+    code = needed / "code" / "ner"
+    assert sorted(path.relative_to(code).as_posix() for path in code.rglob("*.py")) == [*code_files()]
 
 
 def test_a_http_caller_gets_the_same(model):
@@ -155,7 +156,7 @@ def test_entities_under_the_least_score_are_left_out(model):
 def test_it_loads_away_from_the_checkout(uri, tmp_path):
     program = (
         "import mlflow, sys; m = mlflow.pyfunc.load_model('models:/ner@champion');"
-        "import ner.text; assert 'artifacts' in ner.text.__file__, ner.text.__file__;"
+        "import ner.inference.text; assert 'artifacts' in ner.inference.text.__file__, ner.inference.text.__file__;"
         "print(m.predict({'text': 'Marta in Rotterdam'})[0]['text'])"
     )
     env = {"MLFLOW_TRACKING_URI": uri, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}

@@ -6,7 +6,7 @@ import yaml
 from ner.errors import ParamsError
 from ner.params import override, parse_params
 
-PARAMS = Path(__file__).resolve().parent.parent.parent / "params.yaml"
+PARAMS = Path(__file__).resolve().parents[2] / "tests/data/params.yaml"
 
 
 def changed(block: str, key: str, value) -> str:

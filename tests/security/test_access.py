@@ -8,10 +8,11 @@ import re
 import httpx
 import pytest
 
-from flows import access, servers
-from flows.access import Access, read_access, read_serve_access, server_environment
-from flows.serve_door import Door
+from flows.servers import settings as servers
+from ner.common.access import Access, read_access, read_serve_access, server_environment
 from ner.errors import ParamsError
+from ner.serving.auth import Door
+from our_code import our_code
 
 SECRET = "correct-horse-battery"
 ALL = {
@@ -118,7 +119,6 @@ def test_the_door_lets_in_who_brings_the_token_by_a_known_name():
 
 
 def test_no_socket_of_the_code_listens_on_every_address_by_itself():
-    flows = servers.Path(access.__file__).parent
     bound = r"(bind|create_server)\(\(\s*[\"'](0|[\"'])|host=[\"'](0|[\"'])"
-    for path in (path for room in (flows, flows.parent / "tasks") for path in room.glob("*.py")):
+    for path in our_code():
         assert not re.search(bound, path.read_text(encoding="utf-8")), path

@@ -9,25 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from ner.data.sources import archives, wheels
+from ner.data.sources.archives import open_zip
+from ner.data.sources.hub import Repository
 from ner.errors import SourceError
-from tasks import archives, wheels
-from tasks.archives import open_zip
-from tasks.hub import Repository
+from our_code import our_code
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("ner", "tasks", "flows", "mlflow")
-OF_BACKUP = ("backup_archive.py", "backup.py", "restore.py")
+OF_BACKUP = ("backup.py", "restore.py")
 
 
 def made(path: Path, **options: object) -> zipfile.ZipInfo:
     """An archive of one good member and one that `options` describes."""
     info = zipfile.ZipInfo(str(options.get("name", "pkg/other.txt")))
-    info.external_attr = int(options.get("mode", 0)) << 16  # type: ignore[call-overload]
+    info.external_attr = int(options.get("mode", 0)) << 16
     info.compress_type = zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a name that is there twice
         archive.writestr("pkg/good.txt", "EU B-ORG\n")
-        archive.writestr(info, options.get("content", b"x"))  # type: ignore[arg-type]
+        archive.writestr(info, options.get("content", b"x"))
     return info
 
 
@@ -90,7 +90,7 @@ def calls(tree: ast.AST, name: str) -> list[ast.Call]:
 
 
 def test_no_code_of_ours_loads_a_pickle_or_runs_a_models_code():
-    for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+    for path in our_code():
         text = path.read_text(encoding="utf-8")
         tree = ast.parse(text)
         imported = {
@@ -118,7 +118,7 @@ def _of(node: ast.Call) -> str:
 
 def test_weights_are_asked_for_as_safetensors_and_without_a_network():
     """In what the pipeline runs; benchmarks load the same folders as other people's scripts do."""
-    for path in (path for room in ROOMS for path in (ROOT / room).rglob("[!b]*.py")):
+    for path in our_code(pattern="[!b]*.py"):
         for call in calls(ast.parse(path.read_text(encoding="utf-8")), "from_pretrained"):
             known = {word.arg for word in call.keywords}
             if re.search(r"Auto\w*Model|AutoModel", ast.unparse(call.func)):
@@ -140,7 +140,7 @@ def test_the_trainer_reads_the_state_of_a_checkpoint_as_weights_only():
 
 
 def test_what_a_version_is_made_of_is_safetensors_json_and_text(tiny_model):
-    from tasks.registry import check_model_files
+    from ner.registry.versions import check_model_files
 
     check_model_files(tiny_model)
     assert {path.suffix for path in tiny_model.rglob("*") if path.is_file()} <= {".safetensors", ".json", ".txt"}

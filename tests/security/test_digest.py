@@ -2,19 +2,20 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from flows.serve_backend import Version, command
+from ner.batch.model import choose, fetch
+from ner.common.files import sha256_folder
 from ner.errors import ModelError
-from ner.prediction import Tagger
-from tasks import store
-from tasks.batch_model import choose, fetch
-from tasks.digest import fetch_verified, verify
-from tasks.io import sha256_folder
-from tasks.registry import CARD, add_version, content_digest, resolve
-from tasks.store import client, experiment_id
+from ner.inference.tagger import Tagger
+from ner.registry.verify import fetch_verified, verify
+from ner.registry.versions import CARD, add_version, content_digest, resolve
+from ner.serving.backend import Version, command
+from ner.tracking import mlflow_store as store
+from ner.tracking.mlflow_store import client, experiment_id
 
 ROOT = Path(__file__).resolve().parents[2]
 REFUSED = "ner version 1 is refused: "
@@ -63,7 +64,9 @@ def test_a_version_as_it_was_registered_is_found_so_where_it_lies(files, tmp_pat
     verify(resolve("ner/1"))
 
 
-@pytest.mark.parametrize("what", [WEIGHTS, "artifacts/release/config.json", "code/ner/text.py", "ner_model.py"])
+@pytest.mark.parametrize(
+    "what", [WEIGHTS, "artifacts/release/config.json", "code/ner/inference/text.py", "ner_model.py"]
+)
 def test_a_changed_file_is_refused_before_anything_is_loaded(files, tmp_path, what, monkeypatch):
     flip(files / what)
     monkeypatch.setattr(Tagger, "load", None)
@@ -101,15 +104,19 @@ def test_a_batch_that_goes_on_looks_again_at_the_files_that_it_has(files, tmp_pa
         fetch(choose("ner/1"), tmp_path / "model")
 
 
-def test_mlflow_itself_loads_only_the_files_that_were_registered(files):
+def test_mlflow_itself_loads_only_the_files_that_were_registered(files, monkeypatch):
     import mlflow
 
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     mlflow.set_tracking_uri(store.tracking_uri())
     model = mlflow.pyfunc.load_model("models:/ner/1")
     told = model.predict({"text": ["Marta Okafor joined Helvion Steel."]})
     assert told[0]["entities"] is not None
     config = model.model_config["files"]
     assert config == sha256_folder(files / "artifacts" / "release", without=CARD)
+    assert (files / "__pycache__").is_dir()  # which loading leaves in the store, and the version is still good
+    verify(resolve("ner/1"))
+    assert not (files / "__pycache__").exists()
     flip(files / WEIGHTS)
     with pytest.raises(mlflow.exceptions.MlflowException, match="not those that were registered, so it is not loaded"):
         mlflow.pyfunc.load_model("models:/ner/1")

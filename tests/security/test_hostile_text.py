@@ -1,8 +1,9 @@
 """Text that means harm is harmless wherever people look: here what no other test has.
 
-The pages have theirs: the report (tests/tasks/test_report_page.py), comparisons (tests/tasks/test_compare.py), Data
-Docs (tests/tasks/test_validate.py), the served page (tests/flows/test_serve_page.py), the model card, which is
-MLflow's description too (tests/ner/test_card.py).
+The pages have theirs: the report (tests/ner/report/test_report_page.py), comparisons
+(tests/ner/registry/comparison/test_compare.py), Data
+Docs (tests/tasks/test_validate.py), the served page (tests/ner/serving/test_page.py), the model card, which is
+MLflow's description too (tests/ner/card/test_card.py).
 """
 
 import csv
@@ -15,14 +16,14 @@ import tempfile
 import pandas as pd
 import pytest
 
-from flows import artifacts
-from flows.graph import Stage
-from flows.process import LONGEST, read_lines
-from flows.record import GATE, METRICS, VALIDATION, Record
-from flows.stages import RAN, Outcome
-from tasks.analyse import issues_csv
-from tasks.label_issues import COLUMNS, PLACE
-from tasks.plain_text import FORMULA, LONGEST_CELL, in_markdown, in_spreadsheet
+from flows.runtime import artifacts
+from flows.runtime.dvc_graph import Stage
+from flows.runtime.run_record import GATE, METRICS, VALIDATION, Record
+from flows.runtime.run_stage import RAN, Outcome
+from ner.common.escaping import FORMULA, LONGEST_CELL, in_markdown, in_spreadsheet
+from ner.common.process import LONGEST, read_lines
+from ner.report.analysis import issues_csv
+from ner.report.label_issues import COLUMNS, PLACE
 
 HTML = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</td></tr></table>", "<!--", "]]>"]
 FORMULAS = ['=HYPERLINK("http://example.org","x")', "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "\r=1"]
@@ -63,7 +64,7 @@ def test_a_line_of_a_megabyte_is_cut_and_says_so():
 
 
 def test_a_stages_own_sentence_does_nothing_to_the_terminal():
-    code = "from ner.errors import NerError; from tasks.cli import run_stage\n"
+    code = "from ner.errors import NerError; from ner.common.cli import run_stage\n"
     code += (
         "def main(): raise NerError('train.txt:3: token \\x1b[2J\\x1b]0;x\\x07\\u202e')\nrun_stage('validate', main)"
     )

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,19 +12,15 @@ import httpx
 import psutil
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from ner.common.ports import free_port
+from waiting import PATIENCE_S
+
+ROOT = Path(__file__).resolve().parents[2]
 PLANTED = "planted-Zq7vXw93"
 PREFECT, ADMIN, PIPELINE, READER = (f"{PLANTED}-{name}" for name in ("prefect", "admin", "pipeline", "reader"))
-WITHIN_S = 600
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def until(what: Callable[[], object], why: Callable[[], str], seconds: float = WITHIN_S) -> None:
+def until(what: Callable[[], object], why: Callable[[], str], seconds: float = PATIENCE_S) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, why()
@@ -57,7 +52,7 @@ def test_servers_for_others_ask_who_comes_and_keep_every_secret(toy, outside, ti
     }
     seen = {**outside, **ports, "PWD": str(toy), "TMPDIR": str(toy.parent)}
     refused = up(toy, seen | theirs | {"MLFLOW_AUTH_ADMIN_PASSWORD": ""}, toy.parent / "refused.out")
-    assert refused.wait(120) == 1
+    assert refused.wait(PATIENCE_S) == 1
     assert "nothing was started: set MLFLOW_AUTH_ADMIN_PASSWORD" in (toy.parent / "refused.out").read_text()
 
     log, commands = toy.parent / "up.out", set[str]()
@@ -81,7 +76,7 @@ def test_servers_for_others_ask_who_comes_and_keep_every_secret(toy, outside, ti
         assert httpx.get(search, auth=("admin", ADMIN), headers=known).status_code == 200
         assert httpx.get(search, auth=("admin", ADMIN), headers=unknown).status_code == 403
         account = {"MLFLOW_TRACKING_URI": mlflow, "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN, "NER_NEW_PASSWORD": READER}
-        made = run(toy, seen | account, "-m", "flows.accounts", "reader", "anna")
+        made = run(toy, seen | account, "-m", "ner", "accounts", "reader", "anna")
         assert made.returncode == 0 and "anna is reader" in made.stdout, made.stderr
 
         # the pipeline registers with the account of the environment, and may set challenger but not champion
@@ -122,14 +117,12 @@ def test_servers_for_others_ask_who_comes_and_keep_every_secret(toy, outside, ti
             "MLFLOW_TRACKING_USERNAME": "anna",
             "MLFLOW_TRACKING_PASSWORD": READER,
         }
-        batch = run(
-            toy, reading, "-m", "tasks.batch", "--input=texts.txt", "--output=out.jsonl", "--model=ner@champion"
-        )
+        batch = run(toy, reading, "-m", "ner", "batch", "texts.txt", "out.jsonl", "--model=ner@champion")
         assert batch.returncode == 0 and (toy / "out.jsonl").exists(), batch.stderr
         secrets = log.read_text() + done.stdout + done.stderr + batch.stdout + batch.stderr + made.stdout
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(90)
+        process.wait(PATIENCE_S)
     assert PLANTED not in secrets + log.read_text()
     assert [line for line in commands if PLANTED in line] == []
     assert len(commands) > 50  # it did look
@@ -138,18 +131,18 @@ def test_servers_for_others_ask_who_comes_and_keep_every_secret(toy, outside, ti
 
 def up(toy: Path, environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("w") as out:
-        return subprocess.Popen([sys.executable, "-m", "flows.up"], cwd=toy, env=environment, stdout=out, stderr=out)
+        return subprocess.Popen([sys.executable, "-m", "ner", "up"], cwd=toy, env=environment, stdout=out, stderr=out)
 
 
 def run(toy: Path, environment: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *command], cwd=toy, env=environment, capture_output=True, text=True, timeout=WITHIN_S
+        [sys.executable, *command], cwd=toy, env=environment, capture_output=True, text=True, timeout=PATIENCE_S
     )
 
 
 def register(model: Path) -> None:
-    from tasks.registry import add_version, content_digest
-    from tasks.store import client, experiment_id
+    from ner.registry.versions import add_version, content_digest
+    from ner.tracking.mlflow_store import client, experiment_id
 
     os.environ.pop("MLFLOW_HTTP_REQUEST_TIMEOUT", None)
     mlflow = client()

@@ -9,22 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ner.common.files import read_json, read_params, write_json
+from ner.data.predictions import Predictions, read_predictions, write_predictions
+from ner.data.prepared import read_manifest, read_split, to_tags
 from ner.errors import NerError
-from ner.mistakes import CATEGORIES
-from ner.scoring import micro_scores
-from tasks.analyse import analyse, mistakes_table, summary
-from tasks.evaluate import evaluate
-from tasks.io import read_json, read_params, write_json
-from tasks.predictions import Predictions, read_predictions, write_predictions
-from tasks.prepared import read_manifest, read_split, to_tags
-from tasks.store import client, experiment_id
-from tasks.tracking import log_analysis, try_log_analysis
+from ner.evaluation.error_analysis import CATEGORIES
+from ner.evaluation.run import evaluate
+from ner.evaluation.scoring import micro_scores
+from ner.report.analysis import analyse, mistakes_table, summary
+from ner.tracking.mlflow_store import client, experiment_id
+from ner.tracking.runs import log_analysis, try_log_analysis
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 TRAINING = {
-    "mlflow_run_id": None,
-    "git_commit": "c" * 40,
     "base": {"name": "tiny"},
     "data": {"source": "mini"},
     "params": {"train.seed": 42},
@@ -56,7 +54,7 @@ def reports(tmp_path_factory, prepared) -> Path:
         gold = to_tags(split.tag_ids, labels)
         read = [[labels[(i + 2) % len(labels)] if i % 5 == 4 else tag for i, tag in enumerate(tags)] for tags in gold]
         write_predictions(folder / "predictions" / f"{name}.parquet", of(split.tokens, gold, read, labels))
-    evaluate(read_params(ROOT / "params.yaml"), prepared, folder)
+    evaluate(read_params(ROOT / "tests/data/params.yaml"), prepared, folder)
     (folder / "history.csv").write_text(HISTORY)
     (folder / "loss.csv").write_text("step,epoch,loss\n5,0.5,1.5\n10,1.0,0.7\n")
     write_json(folder / "training.json", TRAINING)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from ner.gate import Champion, judge, summary
+from ner.evaluation.gate import Champion, judge, summary
+from ner.evaluation.scoring import score
+from ner.inference.annotate import annotate
 from ner.params import GateParams
-from ner.scoring import score
 from ner.tags import label_names, spans_to_tags, tags_to_spans
-from ner.text import annotate
 
 ODD = ["人物", "Straße/Ort", "O-like", "B-x", "I", "a b", "_", "<i>|x", "weighted", "per type"]
 CASES = {"one": ["PER"], "odd": ODD, "many": [f"type-{number:03}" for number in range(150)]}
@@ -75,7 +75,7 @@ def test_the_answer_has_the_types_by_their_names(types):
 
 @pytest.mark.parametrize("types", CASES.values(), ids=CASES)
 def test_a_model_of_these_types_is_written_and_loaded(types, untrained, tmp_path):
-    from ner.prediction import Tagger
+    from ner.inference.tagger import Tagger
 
     tagger = Tagger.load(untrained(tmp_path, label_names(types), max_length=128))
     assert tagger.labels == label_names(types)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ner.data.sources.base_encoder import fetch_base
 from ner.errors import ModelError, SourceError
-from tasks.base import fetch_base
+from waiting import PATIENCE_S
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def here(tmp_path, monkeypatch) -> Path:
     """An empty working folder with a catalogue."""
     folder = tmp_path / "here"
     (folder / "local").mkdir(parents=True)
-    (folder / "catalog.yaml").write_bytes((ROOT / "catalog.yaml").read_bytes())
+    (folder / "catalog.yaml").write_bytes((ROOT / "tests/data/catalog.yaml").read_bytes())
     monkeypatch.chdir(folder)
     return folder
 
@@ -37,7 +38,7 @@ def test_a_local_encoder_is_copied_without_pickles_or_code(here, tiny_encoder):
     (folder / "modeling.py").write_text("print('never')")
     about = fetch_base("local/mine", Path("models/base"))
     assert {p.name for p in Path("models/base").iterdir()} == {p.name for p in tiny_encoder.iterdir()}
-    assert (about["kind"], about["origin"], about["revision"]) == ("local", "local/mine", None)
+    assert (about["kind"], about["origin"], about["revision"], about["hub_id"]) == ("local", "local/mine", None, None)
     assert json.loads(Path("models/base.json").read_text()) == about
     assert sorted(p.name for p in Path("models").iterdir()) == ["base", "base.json"]
 
@@ -84,7 +85,7 @@ def test_a_hub_encoder_comes_with_its_commit_and_nothing_but_its_files(here, hub
         "models", "owner/tiny", {**files, "pytorch_model.bin": b"pickle", "modeling.py": b"print()", "1/a.json": b""}
     )
     about = fetch_base(f"owner/tiny@{'a' * 40}", Path("models/base"))
-    assert (about["origin"], about["revision"]) == ("owner/tiny", "a" * 40)
+    assert (about["origin"], about["revision"], about["hub_id"]) == ("owner/tiny", "a" * 40, "owner/tiny")
     assert {p.name for p in Path("models/base").iterdir()} == set(files)
     assert not any("pytorch_model" in request or "modeling" in request for request in hub.requests)
 
@@ -115,7 +116,21 @@ def test_the_stage_fails_in_one_line_and_keeps_the_encoder_that_was_there(checko
     (checkout / "params.yaml").write_text(params)
     env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(checkout / "hf")}
     command = [sys.executable, "-m", "tasks.base"]
-    done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "all-mpnet-base-v2, all-minilm-l6-v2" in done.stderr
     assert {p.name: p.stat().st_mtime_ns for p in (checkout / "models" / "base").iterdir()} == before
+
+
+def test_parameters_that_the_encoder_cannot_have_end_the_stage_that_fetches_it(here, tiny_encoder):
+    put(tiny_encoder, here / "local" / "mine")
+    params = yaml.safe_load((ROOT / "tests/data/params.yaml").read_text())
+    params["model"]["base"], params["train"]["dropped_layers"] = "local/mine", 2
+    (here / "params.yaml").write_text(yaml.safe_dump(params))
+    ran = subprocess.run(
+        [sys.executable, "-m", "tasks.base"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 1 and ran.stderr.startswith("base: params.yaml, train: the encoder has 2 layers;")

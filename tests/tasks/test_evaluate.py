@@ -12,16 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ner.corpus import distinct_sentences
-from ner.errors import CorpusError, ParamsError
-from ner.params import EvaluationParams
-from ner.scoring import score
-from ner.three_ways import LISTED
-from tasks.corrected import corrected_scores
-from tasks.evaluate import evaluate
-from tasks.io import read_params
-from tasks.outline import read_training
-from tasks.predictions import (
+from ner.common.files import read_json, read_params
+from ner.data.fingerprint import distinct_sentences
+from ner.data.predictions import (
     Predictions,
     read_columns,
     read_logits,
@@ -29,12 +22,18 @@ from tasks.predictions import (
     read_predictions,
     write_predictions,
 )
-from tasks.prepared import read_manifest, read_parts, read_split, to_tags
-from tasks.scored_part import marked, part_sums
-from tasks.tables import scores_table
+from ner.data.prepared import read_manifest, read_parts, read_split, to_tags
+from ner.errors import CorpusError, ParamsError
+from ner.evaluation.corrected_test import corrected_scores
+from ner.evaluation.run import evaluate
+from ner.evaluation.scores_table import scores_table
+from ner.evaluation.scoring import LISTED, score
+from ner.evaluation.split_scores import marked, part_sums, read_training
+from ner.params import EvaluationParams
+from ner.tracking.runs import flat_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
-PARAMS = read_params(ROOT / "params.yaml")
+PARAMS = read_params(ROOT / "tests/data/params.yaml")
 TABLES = ("per_type", "slices", "documents", "thresholds", "reliability", "confusion")
 WRITTEN = (
     "metrics.json",
@@ -211,10 +210,10 @@ def test_parts_add_up_to_what_the_whole_split_scores(prepared, tmp_path, monkeyp
         write_predictions(tmp_path / "predictions" / f"{name}.parquet", change(stored(prepared, name)))
     whole = evaluate(PARAMS, prepared, tmp_path)
     for module, reader in (
-        ("tasks.evaluate", read_prediction_parts),
-        ("tasks.evaluate", read_logits),
-        ("tasks.outline", read_columns),
-        ("tasks.outline", read_parts),
+        ("ner.evaluation.split_scores", read_columns),
+        ("ner.evaluation.split_scores", read_parts),
+        ("ner.evaluation.run", read_prediction_parts),
+        ("ner.evaluation.run", read_logits),
     ):
         monkeypatch.setattr(f"{module}.{reader.__name__}", partial(reader, size=2))
     assert_nearly_equal(evaluate(PARAMS, prepared, tmp_path / "parts"), whole)
@@ -225,7 +224,7 @@ def test_parts_add_up_to_what_the_whole_split_scores(prepared, tmp_path, monkeyp
 
 
 def test_sentences_of_training_are_found_whichever_part_of_it_they_are_in(prepared, monkeypatch):
-    monkeypatch.setattr("tasks.outline.read_parts", partial(read_parts, size=2))
+    monkeypatch.setattr("ner.evaluation.split_scores.read_parts", partial(read_parts, size=2))
     own = distinct_sentences(read_split(prepared, "train").tokens) | {b"of no part"}
     _, shared = read_training(prepared, {"all but one": own, "none": set()})
     assert len(own) > 4 and shared == {"all but one": (len(own) - 1) / len(own), "none": 0.0}
@@ -315,11 +314,24 @@ def test_a_corrected_test_set_is_scored_with_how_much_it_changed(reports, metric
     assert other["changed_words"] == sum(tag != "O" for tags in predictions.gold for tag in tags)
 
 
-def test_the_corrected_test_set_that_params_name_has_a_block(reports, metrics, prepared, tmp_path):
+def test_the_score_on_a_corrected_test_set_is_wherever_scores_are(reports, metrics, prepared, tmp_path):
     (tmp_path / "predictions").symlink_to(reports / "predictions")
     _, evaluation = corrected(tmp_path, read_predictions(reports / "predictions", "test"))
-    block = evaluate(PARAMS.model_copy(update={"evaluation": evaluation}), prepared, tmp_path)["test_corrected"]
-    assert (block["f1"], block["interval"]) == (metrics["test"]["f1"], metrics["test"]["interval"])
+    found = evaluate(PARAMS.model_copy(update={"evaluation": evaluation}), prepared, tmp_path)
+    block, f1 = found["test_corrected"], metrics["test"]["f1"]
+    assert (block["f1"], block["interval"]) == (f1, metrics["test"]["interval"])
+    (row,) = (line.split() for line in scores_table(found).splitlines() if line.startswith("test, corrected"))
+    assert row[2:5] == [f"{metrics['test'][name]:.4f}" for name in ("precision", "recall", "f1")]
+    assert read_json(tmp_path / "scores.json")["test_corrected"] == {"f1": f1}  # dvc metrics show, dvc exp show
+    assert flat_metrics(found)["test_corrected_f1"] == f1  # MLflow
+
+
+def test_what_dvc_shows_of_the_scores_is_f1_of_both_splits(reports, metrics):
+    shown = read_json(reports / "scores.json")
+    assert shown["test"] == {name: metrics["test"]["f1"] for name in ("f1", "strict")} | {
+        "alone": metrics["test"]["sentence"]["f1"]
+    }
+    assert sum(len(scores) for scores in shown.values()) == 6  # columns
 
 
 def test_no_corrected_test_set_is_no_block(reports, metrics):

@@ -10,12 +10,14 @@ import pytest
 import yaml
 from datasets import ClassLabel, Dataset
 
-from ner.conll import parse_conll
+from ner.data.conll import Sentence
+from ner.data.formats.columns import read_strict
+from ner.data.formats.token_records import read_hub_form
+from ner.data.prepared import labels, read_manifest, read_sentences, read_split, to_tags
+from ner.data.sources.catalog import Catalog
+from ner.data.sources.prepared_writer import ingest_files, summary, to_table
 from ner.errors import CorpusError, NerError, TagError
-from tasks.catalog import Catalog
-from tasks.ingest import ingest_files, summary, to_table
-from tasks.parquet_corpus import read_parquet
-from tasks.prepared import labels, read_manifest, read_sentences, read_split, to_tags
+from waiting import PATIENCE_S
 
 NAMES = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}
 
@@ -30,7 +32,7 @@ def mirror(files: dict[str, Path], folder: Path) -> dict[str, Path]:
     names = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"]
     paths = {}
     for split, path in files.items():
-        sentences = list(parse_conll(path.read_bytes(), path.name))
+        sentences = list(read_strict(path))
         table = to_table(sentences, names).select(["tokens", "ner_tags"])
         paths[split] = folder / f"{split}-00000-of-00001.parquet"
         pq.write_table(table, paths[split])
@@ -117,7 +119,7 @@ def test_a_broken_file_leaves_the_last_good_output_as_it_was(files, tmp_path):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     broken = tmp_path / "test.txt"
     broken.write_bytes(files["test"].read_bytes().rstrip(b"\n"))
-    with pytest.raises(CorpusError, match=r"test\.txt, line \d+: the file ends inside a sentence"):
+    with pytest.raises(CorpusError, match=r"test\.txt, line \d+: the file ends inside the line"):
         ingest_files({**files, "test": broken}, folder, source="mini")
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["prepared", "test.txt"]
@@ -142,40 +144,50 @@ def write(path: Path, tokens: list[list[str]], tags: list[list], names: list[str
     return path
 
 
+def read_parquet(path: Path, tokens: str = "tokens", labels: list[str] | None = None):
+    return list(read_hub_form(path, tokens, "ner_tags", labels))
+
+
 def test_tags_in_words_need_no_label_names(tmp_path):
     path = write(tmp_path / "a.parquet", [["Rotterdam"]], [["B-LOC"]], None)
-    assert next(read_parquet([path])).tags == ["B-LOC"]
+    assert read_parquet(path) == [Sentence(0, ["Rotterdam"], ["B-LOC"], 0)]
 
 
 @pytest.mark.parametrize(
     ("tokens", "tags", "names", "error", "message"),
     [
-        ([["a"]], [[1]], None, CorpusError, r"does not say what the ids"),
-        ([["a"]], [[7]], ["O", "B-X"], TagError, r"row 1: tag id 7 is outside the 2 labels"),
-        ([["a", "b"]], [[1]], ["O", "B-X"], CorpusError, r"row 1: 2 tokens and 1 tags"),
-        ([["a"], ["b"]], [[0], [1]], ["O", "I-X"], TagError, r"row 2, token 1: tag 'I-X' of 'b' .*write 'B-X'"),
-        ([["a"]], [[1]], ["O", "PER"], TagError, r"row 1: tag 'PER' is not IOB2"),
+        (
+            [["a"]],
+            [[1]],
+            None,
+            CorpusError,
+            r"row 1: the tags in 'ner_tags' are numbers \(1\): list what",
+        ),
+        ([["a"]], [[7]], ["O", "B-X"], TagError, r"row 1: tag 7 is no id of the 2 labels"),
+        ([["a", "b"]], [[1]], ["O", "B-X"], CorpusError, r"row 1: 2 tokens in 'tokens', 1 tags"),
+        ([["a"], ["b"]], [[0], [1]], ["O", "I-X"], TagError, r"row 2, token 1, token 'b': 'I-X' follows .*write 'B-X'"),
+        ([["a"]], [[1]], ["O", "PER"], TagError, r"row 1, token 1, token 1: tag 'PER' is not IOB2"),
     ],
 )
 def test_parquet_that_cannot_be_trusted_is_named_with_its_row(tmp_path, tokens, tags, names, error, message):
     path = write(tmp_path / "a.parquet", tokens, tags, names)
     with pytest.raises(error, match=r"a\.parquet.*" + message):
-        list(read_parquet([path]))
+        read_parquet(path)
 
 
 def test_labels_of_the_catalogue_must_agree_with_those_of_the_file(tmp_path):
     path = write(tmp_path / "a.parquet", [["a"]], [[1]], ["O", "B-X"])
     with pytest.raises(CorpusError, match=r"says that its labels are"):
-        list(read_parquet([path], labels=["O", "B-Y"]))
+        read_parquet(path, labels=["O", "B-Y"])
 
 
 def test_other_columns_and_broken_files_are_named(tmp_path):
     path = write(tmp_path / "a.parquet", [["a"]], [[0]], ["O"])
-    with pytest.raises(CorpusError, match=r"no column 'words', it has tokens, ner_tags"):
-        list(read_parquet([path], "words"))
+    with pytest.raises(CorpusError, match=r"row 1: no list in 'words' \(it has tokens, ner_tags\)"):
+        read_parquet(path, "words")
     path.write_bytes(b"PAR1 nothing")
     with pytest.raises(CorpusError, match=r"a\.parquet is no readable parquet file"):
-        list(read_parquet([path]))
+        read_parquet(path)
 
 
 # ---- reading what was prepared
@@ -210,7 +222,9 @@ def run(checkout: Path, source: str, **env: str) -> subprocess.CompletedProcess:
     params["data"]["source"] = source
     (checkout / "params.yaml").write_text(yaml.safe_dump(params))
     command = [sys.executable, "-m", "tasks.ingest"]
-    return subprocess.run(command, cwd=checkout, env={**os.environ, **env}, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command, cwd=checkout, env={**os.environ, **env}, capture_output=True, text=True, timeout=PATIENCE_S
+    )
 
 
 def test_the_stage_ingests_a_local_folder_and_prints_what_it_holds(checkout, mini_folder):

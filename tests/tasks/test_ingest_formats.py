@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
+from ner.common import progress
+from ner.data.formats import Document, Format, read
+from ner.data.prepared import read_manifest, read_split, to_tags
+from ner.data.sources.catalog import read_catalog
+from ner.data.sources.corpora import sha256_of
+from ner.data.sources.prepared_writer import ingest, summary
 from ner.errors import CatalogError, CorpusError, SourceError
-from ner.readers import Document, Format, read
-from ner.readers.write import write
-from tasks.catalog import read_catalog
-from tasks.ingest import ingest, summary
-from tasks.prepared import read_manifest, read_split, to_tags
-from tasks.progress import printing
-from tasks.sources import sha256_of
+from written import write
 
 NAMES = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}
 ABOUT = {"description": "d", "license": "l", "language": "en", "kind": "files"}
@@ -335,8 +335,13 @@ def test_a_hub_entry_with_a_format_names_its_fields_and_its_documents(root, hub,
 # ---- long reading
 
 
-def test_progress_is_a_line_now_and_then_and_none_for_what_is_quick(capsys):
-    printing("reading all")(1, 2)
-    assert capsys.readouterr().out == ""
-    printing("reading all", every_s=0)(500_000_000, 2_000_000_000)
-    assert capsys.readouterr().out.startswith("reading all: 25% of 2,000 MB, about ")
+def test_progress_is_a_line_now_and_then_and_none_for_what_is_quick(capsys, monkeypatch):
+    progress.on_progress("reading all")(1, 2)
+    assert list(progress.watched("ab", "looking")) == ["a", "b"] and capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "PATIENCE_S", 0)
+    monkeypatch.setattr(progress, "SELDOM_S", 0)
+    advance = progress.on_progress("reading all")
+    advance(0, 2_000_000_000)
+    advance(500_000_000, 2_000_000_000)
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("reading all:  25%|") and "500M/2.00G" in said[-1]

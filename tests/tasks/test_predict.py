@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from ner.common.files import read_params
+from ner.data.predict_splits import predict, predict_split
+from ner.data.predictions import read_logits, read_prediction_parts, read_predictions, write_predictions
+from ner.data.prepared import Split, read_manifest, read_parts, read_split, to_tags
 from ner.errors import ModelError, NerError
-from ner.prediction import Tagger
-from ner.probability import TEMPERATURE
-from tasks.io import read_params
-from tasks.predict import predict, predict_split
-from tasks.predictions import read_logits, read_prediction_parts, read_predictions, write_predictions
-from tasks.prepared import Split, read_manifest, read_parts, read_split, to_tags
+from ner.inference.probability import TEMPERATURE
+from ner.inference.tagger import Tagger
 
 ROOT = Path(__file__).resolve().parents[2]
-DEFAULTS = read_params(ROOT / "params.yaml")
+DEFAULTS = read_params(ROOT / "tests/data/params.yaml")
 PARAMS = DEFAULTS.model_copy(update={"prediction": DEFAULTS.prediction.model_copy(update={"precision": "fp32"})})
 
 
@@ -103,7 +103,7 @@ def test_equal_words_of_a_split_are_one_object(prepared):
 
 
 def test_predictions_in_parts_are_those_of_the_whole_split(folder, prepared, model, tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.predict.read_parts", partial(read_parts, size=1))
+    monkeypatch.setattr("ner.data.predict_splits.read_parts", partial(read_parts, size=1))
     counted = predict(PARAMS, prepared, model, tmp_path / "parts")
     one, whole = read_predictions(tmp_path / "parts", "test"), read_predictions(folder, "test")
     assert counted["test"] == (len(whole.tokens), whole.words)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from ner.drift_observation import KEYS, Vocabulary
-from tasks.io import read_params, write_json
-from tasks.predict import predict
-from tasks.prepared import read_split
-from tasks.reference import reference, texts
+from ner.common.files import read_params, write_json
+from ner.data.predict_splits import predict
+from ner.data.prepared import read_split
+from ner.inference.observation import KEYS, Vocabulary
+from ner.monitoring.reference import reference, texts
 
-PARAMS = read_params(Path(__file__).resolve().parents[2] / "params.yaml")
+PARAMS = read_params(Path(__file__).resolve().parents[2] / "tests/data/params.yaml")
 
 
 @pytest.fixture(scope="module")

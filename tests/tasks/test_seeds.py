@@ -1,11 +1,8 @@
 """Several seeds: their spread is right, a killed run does no seed twice, and without extra seeds nothing is loaded."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -13,14 +10,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
+from ner.common.files import read_params, sha256_folder
+from ner.data.predict_splits import predict
 from ner.errors import ParamsError
-from tasks.evaluate import evaluate
-from tasks.io import read_params, sha256_folder
-from tasks.predict import predict
-from tasks.seeds import SCORES, check_seeds, compare_seeds, main_result, train_seed
-from tasks.store import client
+from ner.evaluation.run import evaluate
+from ner.search.seeds import (
+    SCORES,
+    check_seeds,
+    code_of,
+    compare_seeds,
+    main_result,
+    spread,
+    summarize,
+    train_seed,
+)  # fmt: skip
+from ner.tracking.mlflow_store import client
+from training_folder import NOBODY, fill, set_params, start
+from waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = {
@@ -37,7 +44,6 @@ TINY = {
     "sentences_alone": 0.0,
 }
 MAIN = {"f1": 0.25, "precision": 0.2, "recall": 0.3, "accuracy": 0.8, "f1_strict": 0.2, "f1_alone": 0.1}
-NOBODY = "http://127.0.0.1:9"  # no MLflow server answers here
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -45,14 +51,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def empty_workspace(tmp_path_factory, tiny_encoder, prepared):
     """What the stage reads: our small corpus, the tiny encoder, and reports of a main model that nobody trained."""
     folder = tmp_path_factory.mktemp("seeds")
-    shutil.copytree(prepared, folder / "data/prepared")
-    fingerprint = json.loads((prepared / "manifest.json").read_text())["fingerprint"]
-    (folder / "data/validated.json").write_text(json.dumps({"fingerprint": fingerprint, "passed": True}))
-    shutil.copytree(tiny_encoder, folder / "models/base")
-    (folder / "models/base.json").write_text(json.dumps({"name": "tiny"}))
+    fill(folder, prepared, tiny_encoder)
     (folder / "reports").mkdir()
-    (folder / "reports/scores.json").write_text(json.dumps({"validation": MAIN, "test": {**MAIN, "f1": 0.35}}))
-    (folder / "reports/training.json").write_text(json.dumps({"mlflow_run_id": None, "seconds": 1.5}))
+    (folder / "reports/metrics.json").write_text(json.dumps({"validation": MAIN, "test": {**MAIN, "f1": 0.35}}))
     set_params(folder, train=TINY, encoding={"context": "document", "max_length": 32}, seeds={"extra": [43, 44]})
     return folder
 
@@ -62,24 +63,12 @@ def workspace(tmp_path, empty_workspace):
     return shutil.copytree(empty_workspace, tmp_path / "workspace")
 
 
-def set_params(folder, **blocks):
-    path = folder / "params.yaml"
-    params = yaml.safe_load((path if path.exists() else ROOT / "params.yaml").read_text())
-    for block, values in blocks.items():
-        params[block].update(values)
-    path.write_text(yaml.safe_dump(params))
-
-
 def run_here(folder):
     params = read_params(folder / "params.yaml")
     base, checkpoints = folder / "models/base", folder / "checkpoints/seeds"
-    return compare_seeds(params, folder / "data/prepared", base, checkpoints, folder / "reports")
-
-
-def start(folder, *command):
-    quiet = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "MLFLOW_TRACKING_URI": NOBODY}
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([sys.executable, *command], cwd=folder, env={**os.environ, **quiet}, **streams)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NER_HOME", str(folder))
+        return compare_seeds(params, folder / "data/prepared", base, checkpoints, folder / "reports")
 
 
 def scores(report):
@@ -127,17 +116,50 @@ def test_the_plot_has_a_row_a_seed_and_no_weights_stay(done, report):
 def test_every_extra_seed_is_a_run_in_mlflow_with_its_scores(done, report, monkeypatch):
     monkeypatch.setenv("NER_HOME", str(done))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    store = client()
+    runs = store.search_runs([store.get_experiment_by_name("ner").experiment_id])
+    found = {run.data.params["train.seed"]: run for run in runs}
+    assert set(found) == {"43", "44"}
     for result in report["seeds"][1:]:
-        run = client().get_run(result["mlflow_run_id"])
+        run = found[str(result["seed"])]
         assert run.data.tags["ner.stage"] == "seed" and run.info.status == "FINISHED"
-        assert run.data.params["train.seed"] == str(result["seed"])
         assert run.data.metrics["test_f1"] == result["test"]["f1"] and run.data.metrics["validation/loss"] > 0
+
+
+def test_a_result_by_another_scorer_is_not_mixed_with_those_of_this_one(done, report, tmp_path, monkeypatch, capsys):
+    workspace = shutil.copytree(done, tmp_path / "workspace")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    first, second = sorted((workspace / "checkpoints/seeds").glob("*/result.json"))
+    other = json.loads(first.read_text()) | {"scored_by": "0" * 64, "validation": {**MAIN, "f1": 0.0}}
+    first.write_text(json.dumps(other))
+    assert scores(run_here(workspace)) == scores(report)
+    output = capsys.readouterr().out
+    assert output.count(": training") == 1 and output.count(": scored before") == 1
+
+
+def test_the_code_of_a_stage_counts_folders_and_leaves_outputs_aside(tmp_path, monkeypatch):
+    stages = "{a: {outs: [data]}, b: {deps: [data/x.py, code, one.py]}}"
+    (tmp_path / "dvc.yaml").write_text(f"stages: {stages}")
+    for name in ("data/x.py", "code/deep/two.py", "code/__pycache__/two.pyc", "one.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    monkeypatch.setattr("ner.search.seeds.ROOT", tmp_path)
+
+    def code_after(name: str, text: str) -> str:
+        (tmp_path / name).write_text(text)
+        code_of.cache_clear()
+        return code_of("b")
+
+    before = code_after("one.py", "1")
+    assert code_after("data/x.py", "2") == code_after("code/__pycache__/two.pyc", "2") == before
+    assert len({before, code_after("code/deep/two.py", "2"), code_after("one.py", "2")}) == 3
+    code_of.cache_clear()
 
 
 def test_a_seed_gives_the_weights_and_scores_that_it_gives_to_the_main_model(workspace, report, monkeypatch):
     set_params(workspace, train={"seed": 44}, seeds={"extra": []})
     process = start(workspace, "-m", "tasks.train")
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, output
     params, prepared = read_params(workspace / "params.yaml"), workspace / "data/prepared"
     predict(params, prepared, workspace / "models/ner", workspace / "reports/predictions")
@@ -145,6 +167,7 @@ def test_a_seed_gives_the_weights_and_scores_that_it_gives_to_the_main_model(wor
     main = main_result(params, workspace / "reports")
     assert scores({"seeds": [main]}) == scores({"seeds": report["seeds"][2:]})
 
+    monkeypatch.setenv("NER_HOME", str(workspace))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
     train_seed(params, prepared, workspace / "models/base", workspace / "seed", "seed 44")
     assert sha256_folder(workspace / "seed/model") == sha256_folder(workspace / "models/ner")
@@ -186,7 +209,7 @@ def test_without_extra_seeds_the_scores_are_the_main_models_and_nothing_heavy_is
     set_params(workspace, seeds={"extra": []})
     heavy = "{'torch', 'transformers', 'mlflow', 'sklearn', 'pandas', 'datasets'}"
     process = start(workspace, "-c", f"import sys, tasks.seeds; tasks.seeds.main(); print({heavy} & set(sys.modules))")
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert [line.split() for line in output.splitlines()] == [
         ["seed", "validation", "F1", "test", "F1"],
         ["42", "0.2500", "0.3500"],
@@ -214,3 +237,26 @@ def test_seeds_that_cannot_be_trained_are_an_error_before_any_training(workspace
     with pytest.raises(ParamsError, match=sentence):
         run_here(workspace)
     assert not (workspace / "checkpoints").exists()
+
+
+CARDS = [0.9312, 0.9296, 0.9330]  # validation F1 of three trainings with one recipe
+
+
+def test_sd_is_that_of_a_sample():
+    found = spread(CARDS)
+    assert found["mean"] == pytest.approx(np.mean(CARDS)) and found["sd"] == pytest.approx(np.std(CARDS, ddof=1))
+    assert (found["min"], found["max"]) == (0.9296, 0.9330)
+
+
+def test_one_training_has_no_spread():
+    assert spread([0.93]) == {"mean": 0.93, "sd": None, "min": 0.93, "max": 0.93}
+
+
+def test_every_measure_of_both_splits_is_summed_up():
+    one = {"f1": 0.8, "precision": 0.7, "recall": 0.9, "accuracy": 0.97}
+    found = summarize([{"seed": 1, "validation": one, "test": one}])
+    assert {split: list(measures) for split, measures in found.items()} == {
+        "validation": ["f1", "precision", "recall"],
+        "test": ["f1", "precision", "recall"],
+    }
+    assert found["test"]["recall"]["mean"] == 0.9

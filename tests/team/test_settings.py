@@ -9,10 +9,10 @@ import pytest
 import yaml
 from jsonschema.validators import validator_for
 
-from flows.servers import Ports, commands
-from flows.up import environments
+from flows.servers.settings import Ports, commands
+from flows.servers.up import environments
+from ner.common.stores import embedded, is_team, load_env_file, read_stores, shown
 from ner.errors import ParamsError
-from tasks.team import embedded, is_team, load_env_file, read_stores, shown
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "team.env.example"
@@ -64,7 +64,7 @@ def test_only_the_server_that_needs_a_database_is_told_its_password(monkeypatch,
     for name, value in example().items():
         monkeypatch.setenv(name, value)
     lines = commands(tmp_path, Ports(4200, 5000))
-    seen = environments(tmp_path, Ports(4200, 5000), None, lines)
+    seen = environments(tmp_path, Ports(4200, 5000), lines)
     holders = {name for name, environment in seen.items() if SECRET in json.dumps(dict(environment))}
     assert holders == {"prefect", "mlflow"} and SECRET not in json.dumps(lines)
     assert "PREFECT_SERVER_DATABASE_CONNECTION_URL" not in seen["mlflow"]
@@ -93,6 +93,13 @@ def test_the_compose_file_pins_images_publishes_on_loopback_and_takes_secrets_fr
     assert ports and all(port.startswith("127.0.0.1:") for port in ports)
     secrets = re.findall(r"(?:PASSWORD|SECRET_ACCESS_KEY): (.*)", text) + re.findall(r"//ner:([^@]*)@", text)
     assert len(secrets) == 5 and all(value.startswith("${NER_") for value in secrets)
+
+
+def test_no_container_asks_another_one_through_a_proxy():
+    names = set(COMPOSE["services"]) - {"bucket", "worker"}  # what listens
+    for name in ("prefect", "mlflow", "bucket", "worker"):
+        seen = COMPOSE["services"][name]["environment"]
+        assert names <= set(seen["no_proxy"].partition("$")[0].split(",")) and seen["NO_PROXY"] == seen["no_proxy"]
 
 
 def test_the_compose_file_is_what_the_compose_specification_allows():

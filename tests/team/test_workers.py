@@ -13,8 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from waiting import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[2]
-TOY = ROOT / "tests" / "flows"
+TOY = ROOT / "tests" / "shared" / "toy"
 ORDER = ["ingest", "base", "train", "evaluate"]  # what the remote shares; gate and register ask their own registry
 JOURNAL = """
 with open(__import__("os").environ["JOURNAL"], "a") as journal:
@@ -35,7 +37,7 @@ def prefect_on_postgres(new_database, servers_module, tmp_path_factory):
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         server = subprocess.Popen(command, env=environment, cwd=home, stdout=log, stderr=subprocess.STDOUT)
     try:
-        until = time.monotonic() + 240
+        until = time.monotonic() + PATIENCE_S
         while not answers(f"http://127.0.0.1:{port}/api/health"):
             assert server.poll() is None and time.monotonic() < until, (home / "log").read_text()
             time.sleep(0.5)
@@ -65,7 +67,7 @@ def origin(tmp_path):
     (folder / ".gitignore").write_text("/corpus.txt\n/base.txt\n/model.txt\n/started\n/.ner/\n/checkpoints/\n")
     head, line, rest = (TOY / "toy.py").read_text().partition('if stage == "ingest":')
     (folder / "toy.py").write_text(head + JOURNAL.lstrip() + line + rest)
-    for path in (TOY / "dvc.yaml", ROOT / "params.yaml", ROOT / "prefect.toml"):
+    for path in (TOY / "dvc.yaml", ROOT / "tests/data/params.yaml", ROOT / "prefect.toml"):
         shutil.copy(path, folder)
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
     dvc = [sys.executable, "-m", "dvc"]
@@ -89,9 +91,9 @@ def test_what_one_worker_has_computed_the_other_pulls_and_each_stage_runs_once(
     for name in ("one", "other"):
         subprocess.run(["git", "clone", "-q", str(origin), str(tmp_path / name)], check=True)
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        command = [sys.executable, "-m", "flows.train"]
+        command = [sys.executable, "-m", "ner", "train"]
         runs[name] = subprocess.Popen(command, cwd=tmp_path / name, env=environment, **streams)
-    said = {name: run.communicate(timeout=560)[0] for name, run in runs.items()}
+    said = {name: run.communicate(timeout=PATIENCE_S)[0] for name, run in runs.items()}
     if kept := os.environ.get("NER_KEEP_LOGS"):
         for name, text in said.items():
             Path(kept, f"{name}.log").write_text(text, encoding="utf-8")

@@ -1,0 +1,173 @@
+"""The commands that a document shows: does each exist, with its options, variables, parameters and deployments?
+
+problems(text)   # ["make swep: no target of Makefile", …], empty where all is well
+"""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from itertools import takewhile
+from pathlib import Path
+
+import yaml
+
+from flows.runtime.overrides import parse_settings
+from ner.__main__ import PROGRAMS, load
+from ner.errors import NerError
+from ner.params import Params, override, read_blocks
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PRINTED = re.compile(r"<!-- make-train:.*?<!-- /make-train -->", re.DOTALL)  # output, in which commands are words
+INLINE = re.compile(r"`((?:make|ner|python -m|dvc|prefect) [^`\n]+)`")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+PARAMS = read_blocks((ROOT / "tests/data/params.yaml").read_text(encoding="utf-8"))
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The code blocks of a document in a language, "" where none is named."""
+    return [block for found, block in BLOCK.findall(text) if found == language]
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of each command, in blocks without a language and in the running text."""
+    text = PRINTED.sub("", text)
+    lines = "\n".join(blocks(text, "")).replace("\\\n", " ").split("\n")
+    for line in [*lines, *INLINE.findall(BLOCK.sub("", text))]:
+        try:
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+        except ValueError:  # output of a command, with an apostrophe
+            continue
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            words = words[1:]
+        words = list(takewhile(lambda word: not re.fullmatch(r"2?>&?1?|\||&&", word), words))
+        if words and words[0] in CHECKS and "─►" not in words:  # an arrow of a drawing
+            yield words
+
+
+def problems(text: str) -> list[str]:
+    """What is wrong with the commands of a document, one sentence each."""
+    return [f"{shlex.join(words)}: {what}" for words in commands(text) for what in CHECKS[words[0]](words[1:])]
+
+
+def of_make(words: Sequence[str]) -> Iterator[str]:
+    for word in words:
+        if word == "-B":  # make's own: whether or not it is up to date
+            continue
+        name, equals, value = word.partition("=")
+        if not equals and not re.search(rf"^{re.escape(name)}:", MAKEFILE, re.MULTILINE):
+            yield f"{name} is no target of Makefile"
+        if equals and not re.search(rf"\$\({name}\)|\$\${name}\b", MAKEFILE):
+            yield f"Makefile reads no {name}"
+
+
+def of_ner(words: Sequence[str]) -> Iterator[str]:
+    name, *arguments = words
+    if name in ("--help", "COMMAND"):
+        return
+    if name not in PROGRAMS:
+        yield f"ner has no command {name}"
+        return
+    if arguments:
+        try:
+            load(name).make_context(name, [*arguments])
+        except Exception as error:  # of the click that typer carries: an option or an argument that it does not take
+            yield f"ner {name}: {getattr(error, 'message', error)}"
+    yield from of_settings([word for word in arguments if re.fullmatch(r"\w+\.\w+=.*", word)])
+
+
+def of_python(words: Sequence[str]) -> Iterator[str]:
+    if words[0] != "-m" or not words[1].startswith(("tasks.", "flows.", "ner.")):
+        return
+    source = source_of(words[1])
+    if source is None:
+        yield f"there is no module {words[1]}"
+        return
+    known = source + "".join(filter(None, map(source_of, imports(source))))
+    for word in words[2:]:
+        if word.startswith("--") and f'"{word.partition("=")[0]}"' not in known:
+            yield f"{words[1]} knows no {word.partition('=')[0]}"
+    yield from of_settings([word for word in words[2:] if re.fullmatch(r"\w+\.\w+=.*", word)])
+
+
+def source_of(module: str) -> str | None:
+    path = ROOT / module.replace(".", "/")
+    found = next((one for one in (path.with_suffix(".py"), path / "__main__.py") if one.exists()), None)
+    return found and found.read_text(encoding="utf-8")
+
+
+def imports(source: str) -> Iterator[str]:
+    """Modules of ours that a module takes names from."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(("tasks", "flows", "ner")):
+            yield from (node.module, *(f"{node.module}.{name.name}" for name in node.names))
+
+
+def of_settings(settings: Sequence[str]) -> Iterator[str]:
+    """block.key=value, each a parameter of params.yaml."""
+    try:
+        override(PARAMS, parse_settings(settings), where="the document")
+    except NerError as error:
+        yield str(error)
+
+
+def of_dvc(words: Sequence[str]) -> Iterator[str]:
+    from dvc.cli.parser import DvcParserError, get_main_parser
+
+    whole = words if len(words) > 1 else [*words, "--help"]  # `dvc metrics` alone names a family of commands
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            given = get_main_parser().parse_args(list(whole))
+    except (DvcParserError, SystemExit) as error:
+        if getattr(error, "code", 1):
+            yield "DVC does not take it"
+        return
+    yield from of_settings(getattr(given, "set_param", None) or [])
+
+
+def of_prefect(words: Sequence[str]) -> Iterator[str]:
+    if words[:2] != ["deployment", "run"]:
+        return
+    entrypoint = deployments().get(words[2])
+    if entrypoint is None:
+        yield f"{words[2]} is in neither prefect.yaml nor prefect.team.yaml"
+        return
+    known = parameters(*entrypoint.split(":"))
+    for word in (after for before, after in zip(words, words[1:], strict=False) if before == "--param"):
+        name, _, value = word.partition("=")
+        if name not in known:
+            yield f"{entrypoint} has no parameter {name}"
+        if name in Params.model_fields and (given := yaml.safe_load(value)):
+            yield from of_settings([f"{name}.{key}={one}" for key, one in given.items()])
+
+
+def deployments() -> dict[str, str]:
+    """flow/deployment to its entry point."""
+    files = ((ROOT / name).read_text(encoding="utf-8") for name in ("prefect.yaml", "prefect.team.yaml"))
+    found = [one for text in files for one in yaml.safe_load(text)["deployments"]]
+    return {f"{flow_name(*one['entrypoint'].split(':'))}/{one['name']}": one["entrypoint"] for one in found}
+
+
+def function(path: str, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef:
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return next(node for node in ast.walk(tree) if isinstance(node, kinds) and node.name == name)
+
+
+def flow_name(path: str, name: str) -> str:
+    decorators = [keyword for one in function(path, name).decorator_list for keyword in getattr(one, "keywords", [])]
+    return next((keyword.value.value for keyword in decorators if keyword.arg == "name"), name.replace("_", "-"))
+
+
+def parameters(path: str, name: str) -> set[str]:
+    arguments = function(path, name).args
+    return {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)} | set(
+        Params.model_fields if arguments.kwarg else ()
+    )
+
+
+CHECKS = {"make": of_make, "ner": of_ner, "python": of_python, "dvc": of_dvc, "prefect": of_prefect}

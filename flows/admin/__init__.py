@@ -1,0 +1,1 @@
+"""Operation of what Prefect and DVC keep."""

@@ -1,0 +1,1 @@
+"""How a flow runs the stages: workspace, DVC, logs, artifacts."""

@@ -1,0 +1,183 @@
+"""A run's results as artifacts in the Prefect UI, made of the reports that belong to that run, also when it failed.
+
+A stage of yours gets one by a function here, named in ARTIFACTS with the report that it reads.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+
+from flows.runtime.overrides import flat
+from flows.runtime.run_record import DATA_DOCS, GATE, METRICS, REGISTRATION, REPORT, TRAINING, VALIDATION, Record
+from flows.runtime.run_stage import CACHED
+from flows.servers.mlflow_rest import picture, run_page
+from ner.common.escaping import in_markdown
+from ner.common.tables import markdown_table
+from ner.evaluation.gate import headline
+
+SPLITS = ("validation", "test")
+MEASURES = ("precision", "recall", "f1", "accuracy")
+FIGURES = {
+    "types": "F1 by entity type, with intervals",
+    "mistakes": "What is wrong with the wrong entities",
+    "training": "Loss, and validation after each epoch",
+}
+
+
+def publish(record: Record) -> None:
+    """Create every artifact that the run has a report for."""
+    for path, create in ARTIFACTS.items():
+        if report := record.read(path):
+            create(report, record)
+    for name, url in figure_urls(record).items():
+        create_image_artifact(url, key=f"figure-{name}", description=FIGURES[name])
+    create_markdown_artifact(links(record), key="results", description="Where the results are")
+
+
+def publish_scores(metrics: dict[str, Any], record: Record) -> None:
+    """Create two tables: the scores of each split, and of each entity type of each split."""
+    table = score_rows(metrics)
+    create_table_artifact(table, key="scores", description="Scores on whole sentences (seqeval, default mode)")
+    if types := type_rows(metrics):
+        create_table_artifact(types, key="scores-by-type", description="Scores by entity type")
+
+
+def publish_gate(gate: dict[str, Any], record: Record) -> None:
+    """Create the table of gate rules, failed ones first, with the reasons below it, since Prefect cuts long cells."""
+    verdict = headline(gate) + ("" if gate["passed"] else ": nothing is registered")
+    rules = sorted(gate["rules"], key=lambda rule: rule["passed"])
+    rows = [
+        [*(in_markdown(cell) for cell in (rule["rule"], number(rule["threshold"]), number(rule["value"]))), _word(rule)]
+        for rule in rules
+    ]
+    lines = [f"# Gate {verdict}", "", markdown_table(["rule", "threshold", "value", "verdict"], rows)]
+    lines += ["", *(f"- {in_markdown(rule['rule'])}: {in_markdown(rule['reason'])}" for rule in rules)]
+    create_markdown_artifact("\n".join(lines), key="gate", description=f"Gate {verdict}")
+
+
+def publish_validation(validation: dict[str, Any], record: Record) -> None:
+    """Create a table of how many expectations held on each split, and which did not."""
+    verdict = "passed" if validation["passed"] else "failed: nothing is trained"
+    rows, broken = [], []
+    for name, split in validation.get("splits", {}).items():
+        held = f"{split.get('held')} of {split.get('expectations')}"
+        rows.append([name, in_markdown(split.get("file", "")), held, _word(split)])
+        entries = [entry for table in split.get("tables", {}).values() for entry in table if not entry["passed"]]
+        broken += [
+            f"- {name}: {in_markdown(entry['name'])}: {in_markdown(entry.get('observed', ''))}" for entry in entries
+        ]
+    table = markdown_table(["split", "file", "held", "verdict"], rows)
+    page = "\n".join([f"# Validation {verdict}", "", table, "", *broken])
+    create_markdown_artifact(page, key="validation", description=f"Validation {verdict}")
+
+
+def links(record: Record) -> str:
+    """Return Markdown that says where the model version, the MLflow run, the Data Docs and the reports are.
+
+    What the run has among its artifacts is a link into MLflow; a browser opens no file from Prefect's page.
+    """
+    registration = record.read(REGISTRATION)
+    lines = ["# Results", ""]
+    if registration:
+        lines.append(f"- Model: {in_markdown(registered(registration))}")
+        if registration["version"]:
+            lines[-1] += ": `models:/{model}/{version}`".format_map(registration)
+    run_id = _run_id(record)
+    page, is_shown = run_page(run_id), is_in_mlflow(record)
+    if run_id:
+        lines.append(f"- MLflow run: [{run_id}]({page})" if page else f"- MLflow run: `{run_id}`")
+    has_docs = is_shown and bool(registration.get("version"))  # the run gets them with its version
+    for name, path, is_there in (("Data Docs", DATA_DOCS, has_docs), ("Mistakes, slices, pictures", REPORT, is_shown)):
+        if file := record.report(path):
+            lines.append(f"- {name}: [{path}]({page}/artifacts/{path})" if page and is_there else f"- {name}: `{file}`")
+    lines.append(f"- Reports: `{record.folder / 'reports'}`")
+    if record.changes:
+        settings = (f"`{key}={value}`" for key, value in flat(record.changes).items())
+        lines.append(f"- Parameters of this run: {', '.join(settings)}")
+    if record.sentence:
+        lines.append(f"- Failed: {in_markdown(record.sentence)}")
+    return "\n".join(lines)
+
+
+def is_in_mlflow(record: Record) -> bool:
+    """Return whether the MLflow run shows this run's report, not that of an earlier run with the same training.
+
+    With other parameters than params.yaml's, a training from the cache keeps what was said of it first.
+    """
+    train, analyse = (record.outcomes.get(name) for name in ("train", "analyse"))
+    is_reread = train is not None and train.how == CACHED and analyse is not None and analyse.how != CACHED
+    return not (record.changes and is_reread)
+
+
+def registered(registration: dict[str, Any]) -> str:
+    """Return the version and its alias in words, or that there is none."""
+    if registration.get("reason"):
+        return "not registered, because the gate failed"
+    version = f" version {registration['version']}" if registration["version"] else ""
+    return f"{registration['model']}{version}, alias {registration['alias']}"
+
+
+def figure_urls(record: Record) -> dict[str, str]:
+    """Return the address of each figure on the MLflow server.
+
+    Empty without a server or without this run's report there.
+
+    Empty without a server, or where it has not this run's.
+    """
+    run_id = _run_id(record) if record.report(REPORT) and is_in_mlflow(record) else None
+    urls = {name: picture(run_id, f"figures/{name}.png") for name in FIGURES}
+    return {name: url for name, url in urls.items() if url}
+
+
+def score_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row a split: precision, recall, F1, accuracy, F1 in strict mode, support, and the interval of F1.
+
+    The test split has a second row where its annotations were corrected.
+    """
+    columns = (*MEASURES, "f1_strict", "support")
+    titles = {"validation": "validation", "test": "test", "test_corrected": "test, corrected"}
+    return [
+        {"split": title, **_picked(scores, columns), **_spread(scores.get("interval", {}).get("f1"))}
+        for split, title in titles.items()
+        if (scores := metrics.get(split))
+    ]
+
+
+def type_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row an entity type and split, with the interval of its F1."""
+    columns = ("precision", "recall", "f1", "support")
+    return [
+        {"split": split, "type": in_markdown(name), **_picked(row, columns), **_spread(row.get("interval"))}
+        for split in SPLITS
+        for name, row in metrics.get(split, {}).get("per_type", {}).items()
+    ]
+
+
+def number(value: Any) -> Any:
+    """Return a number as text: four decimals for a float, a dash for None."""
+    return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else value
+
+
+def _word(result: dict[str, Any]) -> str:
+    return "passed" if result["passed"] else "**failed**"
+
+
+def _run_id(record: Record) -> str | None:
+    return record.read(REGISTRATION).get("mlflow_run_id") or record.read(TRAINING).get("mlflow_run_id")
+
+
+def _picked(scores: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    return {column: number(scores[column]) for column in columns if column in scores}
+
+
+def _spread(interval: Any) -> dict[str, str]:
+    """Return the interval of an F1 as a cell; no cell where the report has none."""
+    return {"interval of f1": f"{interval[0]:.4f} to {interval[1]:.4f}"} if interval else {}
+
+
+ARTIFACTS: dict[str, Callable[[dict[str, Any], Record], None]] = {
+    VALIDATION: publish_validation,
+    METRICS: publish_scores,
+    GATE: publish_gate,
+}

@@ -1,0 +1,161 @@
+"""The stages as dvc.yaml has them, and what DVC says about each: asked in-process, in a fraction of a second.
+
+for stage in read_graph(root):      # in an order in which every stage comes after what it needs
+    reasons = why_changed(root, stage.name)         # () when there is nothing to do
+"""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.lock import LockError
+from dvc.repo import Repo
+
+from flows.runtime.dvc_cache import remove_damaged
+from ner.errors import BusyError, NerError, ParamsError
+
+DVC_BUSY = "another DVC command works on this checkout: wait until it has ended, then run the same command again."
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A node of dvc.yaml. `needs` are the stages whose outputs it reads; `deps` and `outs` are paths from the root."""
+
+    name: str
+    description: str
+    needs: tuple[str, ...]
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+
+
+def read_graph(root: Path) -> list[Stage]:
+    """Return the stages of dvc.yaml, each after those that it needs, otherwise in the order of the file.
+
+    Raises NerError where DVC cannot read it.
+    """
+    with _repository(root) as repo:
+        graph = repo.index.graph
+        waiting = [_read_stage(node, graph) for node in graph if node.cmd]  # the rest are files of `dvc add`
+    order = {name: place for place, name in enumerate(_names(root))}
+    waiting.sort(key=lambda stage: order.get(stage.name, len(order)))
+    stages: list[Stage] = []
+    while waiting:
+        done = {stage.name for stage in stages}
+        ready = next(stage for stage in waiting if done.issuperset(stage.needs))
+        stages.append(ready)
+        waiting.remove(ready)
+    return stages
+
+
+def up_to(stages: list[Stage], last: str | None) -> list[Stage]:
+    """Return `last` and the stages that it needs, in their order; all stages for None. Raises ParamsError."""
+    if last is None:
+        return stages
+    needs = {stage.name: stage.needs for stage in stages}
+    if last not in needs:
+        raise ParamsError(f"until is {last!r}, and dvc.yaml has no such stage: it has {', '.join(needs)}.")
+    wanted, waiting = {last}, [last]
+    while waiting:
+        new = set(needs[waiting.pop()]) - wanted
+        wanted |= new
+        waiting += new
+    return [stage for stage in stages if stage.name in wanted]
+
+
+def why_changed(root: Path, name: str, log: Callable[[str], None] = print) -> tuple[str, ...]:
+    """Return why DVC would run the stage now, a few words each; empty when it would not.
+
+    Outputs that are only missing, and are whole in DVC's cache, are put back first; a damaged file there is removed,
+    and `log` gets a line. Raises BusyError.
+    """
+    with _repository(root) as repo:
+        status = _status(repo, name)
+        if _only_outputs_missing(status):
+            _put_back(repo, name, log)
+            status = _status(repo, name)
+    return tuple(_reasons(status))
+
+
+def cache_folder(root: Path) -> Path:
+    """Return the folder of the checkout's DVC cache."""
+    with _repository(root) as repo:
+        return Path(repo.config["cache"].get("dir") or Path(repo.dvc_dir, "cache")).resolve()
+
+
+def maker_of(stages: list[Stage], path: str) -> str | None:
+    """Return the name of the stage that writes `path`, or a folder that it lies in."""
+    parents = {path, *(str(parent) for parent in Path(path).parents)}
+    return next((stage.name for stage in stages if parents.intersection(stage.outs)), None)
+
+
+@contextmanager
+def _repository(root: Path) -> Any:
+    try:
+        with Repo(str(root)) as repo:
+            yield repo
+    except LockError:
+        raise BusyError(DVC_BUSY) from None
+    except DvcException as error:
+        raise NerError(f"DVC cannot work on {root}: {' '.join(str(error).split())}") from error
+
+
+def _names(root: Path) -> list[str]:
+    import yaml
+
+    return list(yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+
+
+def _read_stage(node: Any, graph: Any) -> Stage:
+    return Stage(
+        name=node.name,
+        description=node.desc or node.name,
+        needs=tuple(needed.name for needed in graph.successors(node) if needed.cmd),
+        deps=tuple(str(dep.def_path) for dep in node.deps),
+        outs=tuple(str(out.def_path) for out in node.outs),
+    )
+
+
+def _status(repo: Repo, name: str) -> list[Any]:
+    return [entry for entries in repo.status(targets=[_target(repo, name)]).values() for entry in entries]
+
+
+def _target(repo: Repo, name: str) -> str:
+    return f"{_file(repo)}:{name}"  # a bare name would be looked up in the working directory
+
+
+def _file(repo: Repo) -> str:
+    return f"{repo.root_dir}/dvc.yaml"
+
+
+def _only_outputs_missing(status: list[Any]) -> bool:
+    changes = [entry.get("changed outs") if isinstance(entry, dict) else None for entry in status]
+    return bool(changes) and all(outs and set(outs.values()) <= {"deleted"} for outs in changes)
+
+
+def _put_back(repo: Repo, name: str, log: Callable[[str], None]) -> None:
+    for stage in repo.stage.load_all(_file(repo), name):
+        for out in stage.outs:
+            remove_damaged(out, log)
+    try:
+        repo.checkout(targets=[_target(repo, name)], allow_missing=True)
+    except LockError:
+        raise
+    except DvcException:
+        return  # not in the cache: the stage runs
+
+
+def _reasons(status: list[Any]) -> list[str]:
+    reasons = []
+    for entry in status:
+        if not isinstance(entry, dict):
+            reasons.append(str(entry))
+            continue
+        for changed in entry.values():
+            for path, how in changed.items():
+                reasons += (
+                    [f"{key} {word}" for key, word in how.items()] if isinstance(how, dict) else [f"{path} {how}"]
+                )
+    return reasons

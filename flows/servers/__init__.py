@@ -1,0 +1,1 @@
+"""The servers that `ner up` starts, and the watch of promotions."""

@@ -1,0 +1,1 @@
+"""Operation: health, backup, restore, retention."""

@@ -1,0 +1,287 @@
+"""What this machine and this checkout offer, against what a run needs: each check a verdict and a sentence.
+
+for finding in machine(Path.cwd(), params):
+    print(finding)                      # Finding("disk", "warning", "3.1 GB are free, …")
+
+Nothing here imports torch, asks a server, or takes over a second; flows/admin/doctor.py adds servers, DVC and registry.
+"""
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from ner.admin.leftovers import find_leftovers
+from ner.common.loopback import no_proxy, proxy
+from ner.common.place import git_refusal, loading_refusal
+from ner.common.provenance import UNKNOWN, git_state, usable_cores
+from ner.data.sources.pins import LOCK, OF_CUDA, locked
+from ner.params import Params
+from ner.tracking.determined import training_record
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+PYTHONS = (3, 11), (3, 14)  # the first and the last that the packages are pinned for
+WRITTEN = (".", ".dvc", ".ner", "checkpoints", "data", "mlflow/data", "models", "reports")
+COPIES = 2  # DVC keeps what a stage writes in its cache and in its place; only some file systems share the blocks
+OF_A_CHECKPOINT = 3  # times the model: its weights, and two moments of the optimizer for each
+CHECKPOINTS_AT_ONCE = 2  # the new one is whole before the old one goes
+OF_A_TRAINING = 4  # times the model, in memory at the least: weights, gradients and two moments
+SMI_WITHIN_S = 5
+CLOCK_S = 60  # a file that is so much newer than now comes from another time
+
+
+_PYTHON_OF_SCRIPT = re.compile(r"/[^'\"\n]*/bin/python[\w.]*")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `ner doctor`. verdict: ok, warning or problem; the sentence of the latter two says what to do."""
+
+    name: str
+    verdict: str
+    sentence: str
+
+
+def machine(root: Path, params: Params) -> Iterator[Finding]:
+    """Yield every check of this module, one after another."""
+    yield check_python()
+    yield check_packages(root)
+    yield check_commands()
+    yield check_disk(root)
+    yield check_memory(root)
+    yield check_threads(os.environ.get("OMP_NUM_THREADS"), usable_cores())
+    yield check_gpu(params.train.device, torch_build())
+    yield check_folders(root)
+    yield check_place(root)
+    yield check_git(root)
+    yield check_proxy(os.environ)
+    yield check_clock(root, time.time())
+    yield check_leftovers(root)
+
+
+def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
+    shown = ".".join(map(str, version))
+    if PYTHONS[0] <= version[:2] <= PYTHONS[1]:
+        return Finding("python", OK, f"{platform.python_implementation()} {shown}.")
+    wanted = " to ".join(".".join(map(str, release)) for release in PYTHONS)
+    return Finding("python", PROBLEM, f"this is Python {shown}, the packages are pinned for {wanted}: make env.")
+
+
+def check_packages(root: Path) -> Finding:
+    """Compare installed versions with requirements.lock, without local suffixes such as +cpu."""
+    if not (root / LOCK).exists():
+        return Finding("packages", PROBLEM, f"{LOCK} is not here: run from the root of the repository.")
+    pins = locked(root / LOCK, here=True)
+    if torch_build() == "cpu":
+        pins = {name: pin for name, pin in pins.items() if not name.startswith(OF_CUDA)}
+    wrong = [f"{name} {have or 'missing'} for {pin}" for name, pin in pins.items() if (have := _installed(name)) != pin]
+    if not wrong:
+        return Finding("packages", OK, f"all {len(pins)} of {LOCK} are installed in their versions.")
+    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    return Finding("packages", PROBLEM, f"not as in {LOCK}: {', '.join(wrong[:3])}{more}: make env.")
+
+
+def check_commands(prefix: Path = Path(sys.prefix)) -> Finding:
+    """Check that the environment's commands name a Python that is there: each names the folder it was made in."""
+    try:
+        with (prefix / "bin" / "dvc").open(encoding="utf-8") as script:
+            made_in = _PYTHON_OF_SCRIPT.search(script.readline() + script.readline())
+    except (OSError, UnicodeDecodeError):
+        made_in = None
+    if made_in is None or Path(made_in[0]).exists():
+        return Finding("commands", OK, f"those of {prefix} can be started.")
+    moved = f"the environment was made in {Path(made_in[0]).parents[1]}, and this checkout was moved since"
+    return Finding("commands", PROBLEM, f"{moved}, so that its `dvc`, `prefect` and others do not start: make -B env.")
+
+
+def check_disk(root: Path) -> Finding:
+    """Compare free disk space, in the checkout and for temporary files, with what a whole run writes by dvc.lock."""
+    sizes = output_sizes(root)
+    model, release = sizes.get("models/ner", 0), sizes.get("models/release", 0)
+    need = COPIES * sum(sizes.values()) + CHECKPOINTS_AT_ONCE * OF_A_CHECKPOINT * model + release
+    free = shutil.disk_usage(root).free
+    numbers = f"{_gb(free)} are free, a run that makes everything anew writes up to {_gb(need)}"
+    if not sizes:
+        return Finding("disk", OK, f"{_gb(free)} are free; without a dvc.lock nobody knows what a run needs.")
+    if free < need:
+        return Finding("disk", PROBLEM, f"{numbers}: make room; `ner collect` lists what may go.")
+    temporary = Path(tempfile.gettempdir())
+    if (there := shutil.disk_usage(temporary).free) < COPIES * release:
+        where = f"{temporary} has only {_gb(there)} for temporary files"
+        return Finding("disk", PROBLEM, f"{where}, a version is {_gb(release)}: set TMPDIR to a larger disk.")
+    if free < 2 * need:
+        return Finding("disk", WARNING, f"{numbers}: there is room for one run; `ner collect` lists what may go.")
+    return Finding("disk", OK, f"{numbers}.")
+
+
+def check_memory(root: Path) -> Finding:
+    """Compare free memory with the peak of the last training here, or with what any training needs."""
+    available = min(psutil.virtual_memory().available, _cgroup_left())
+    training = root / "reports" / "training.json"
+    peak = training_record(training).get("peak_memory_mb") if training.exists() else None
+    if peak:
+        need, source = int(peak * 1e6), "the last training here took"
+    else:
+        need, source = OF_A_TRAINING * output_sizes(root).get("models/ner", 0), "a training takes, at the least,"
+    numbers = f"{_gb(available)} are free, {source} {_gb(need)}"
+    if available < need:
+        return Finding("memory", WARNING, f"{numbers}: stop other programs, or set a smaller train.batch_size.")
+    return Finding("memory", OK, f"{numbers}." if need else f"{_gb(available)} are free.")
+
+
+def check_threads(named: str | None, cores: int) -> Finding:
+    """Compare OMP_NUM_THREADS (`named`) with the cores that this process may use."""
+    if named is None:
+        return Finding("threads", OK, f"as many as there are cores: {cores}.")
+    if not named.isdecimal() or not int(named):
+        return Finding("threads", PROBLEM, f"OMP_NUM_THREADS is {named!r}, need a number from 1: unset it.")
+    if int(named) > cores:
+        return Finding("threads", WARNING, f"OMP_NUM_THREADS={named} for {cores} cores slows everything: unset it.")
+    return Finding("threads", OK, f"OMP_NUM_THREADS={named}, cores {cores}; the same weights need the same number.")
+
+
+def check_gpu(device: str, build: str) -> Finding:
+    """Check the GPU against train.device. build: the suffix of torch's version; only a GPU makes this import torch."""
+    gpus = nvidia_gpus()
+    if not gpus:
+        if device == "cuda":
+            wanted = "train.device is cuda and there is none: set auto or cpu, or see that `nvidia-smi` lists it."
+            return Finding("gpu", PROBLEM, wanted)
+        return Finding("gpu", OK, "none; training and prediction use the CPU.")
+    if build.startswith("cpu"):
+        return Finding("gpu", WARNING, f"{gpus[0]} is there, and torch is a build for CPUs: make -B env TORCH=cuda.")
+    code = "import torch; print(torch.cuda.is_available(), torch.version.cuda)"
+    output = _output([sys.executable, "-c", code], within_s=60)
+    if output is None or not output.startswith("True"):
+        return Finding("gpu", PROBLEM, f"{gpus[0]} is there, and torch cannot use it ({output}): update its driver.")
+    return Finding("gpu", OK, f"{len(gpus)}: {gpus[0]}, CUDA {output.split()[-1]}.")
+
+
+def check_folders(root: Path) -> Finding:
+    """Return whether a file can be made in each folder that a run writes to."""
+    closed = [name for name in (*WRITTEN, tempfile.gettempdir()) if not _is_writable(root / name)]
+    if closed:
+        return Finding("folders", PROBLEM, f"nothing can be written in {', '.join(closed)}: give access, or make room.")
+    return Finding("folders", OK, "all folders that a run writes to can be written.")
+
+
+def check_place(root: Path) -> Finding:
+    """Return whether a model can also be served from here; where nothing can work, no command gets this far."""
+    if refusal := loading_refusal(root):
+        return Finding("place", WARNING, f"{refusal[:-1]} to serve; training, evaluation and registration work here.")
+    return Finding("place", OK, f"{root} is no hindrance.")
+
+
+def check_git(root: Path) -> Finding:
+    """Return whether a run here can know its commit."""
+    if refusal := git_refusal(root):
+        return Finding("git", WARNING, refusal)
+    commit, is_dirty = git_state(root)
+    if commit == UNKNOWN:
+        return Finding("git", OK, "this is no git repository, so a run's trace has no commit.")
+    return Finding("git", OK, f"commit {commit[:12]}{', with changes' if is_dirty else ''}.")
+
+
+def check_proxy(environment: Mapping[str, str]) -> Finding:
+    """Return whether the rest of the world is reached through a proxy; our own processes bypass it on this machine."""
+    name = proxy(environment)
+    if name is None:
+        return Finding("proxy", OK, "none is set.")
+    todo = f"for `prefect` in a shell: export no_proxy={no_proxy(environment)}"
+    return Finding("proxy", OK, f"{name} is used for other machines, and not for servers on this one; {todo}")
+
+
+def check_clock(root: Path, now: float) -> Finding:
+    """Check for files from the future: the clock jumped back, so run times and the age of files are wrong."""
+    names = ("dvc.lock", "params.yaml", "reports/metrics.json", "mlflow/data/mlflow.db", ".git/index")
+    late = [name for name in names if (root / name).exists() and (root / name).stat().st_mtime > now + CLOCK_S]
+    if late:
+        return Finding("clock", WARNING, f"{late[0]} is newer than now, so the clock was set back: set it by NTP.")
+    return Finding("clock", OK, f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(now))} UTC, no file is newer.")
+
+
+def check_leftovers(root: Path) -> Finding:
+    """Return files of runs that were killed."""
+    leftovers = find_leftovers(root)
+    if not leftovers:
+        return Finding("leftovers", OK, "nothing is left of killed runs.")
+    size = _gb(sum(leftover.size for leftover in leftovers))
+    sentence = f"{len(leftovers)} of killed runs, {size}, such as {leftovers[0].path} ({leftovers[0].why})"
+    return Finding("leftovers", WARNING, f"{sentence}: `ner collect --apply` removes those that are old enough.")
+
+
+def output_sizes(root: Path) -> dict[str, int]:
+    """Return bytes of each output in dvc.lock; empty without one."""
+    path = root / "dvc.lock"
+    lock: dict[str, Any] = (yaml.load(path.read_text(encoding="utf-8"), _LOADER) or {}) if path.exists() else {}
+    stages = lock.get("stages", {}).values()
+    return {out["path"]: out.get("size", 0) for stage in stages for out in stage.get("outs", [])}
+
+
+def nvidia_gpus() -> list[str]:
+    """Return the names of the GPUs that the driver lists."""
+    output = _output(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], SMI_WITHIN_S)
+    return [", driver ".join(line.split(", ", 1)) for line in (output or "").splitlines()]
+
+
+def torch_build() -> str:
+    """Return the build of torch: cpu, cu130 and so on; empty where the version does not name it."""
+    try:
+        return importlib.metadata.version("torch").partition("+")[2]
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name).partition("+")[0]
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _output(command: list[str], within_s: float) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=within_s)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _is_writable(folder: Path) -> bool:
+    while not folder.exists():  # it is made when it is needed
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0")
+    except OSError:
+        return False
+    return True
+
+
+def _cgroup_left() -> float:
+    """Return bytes that a container's limit leaves (cgroup v2)."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit, used = ((folder / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        return float("inf") if limit == "max" else int(limit) - int(used)
+    except (OSError, ValueError):
+        return float("inf")
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a lock file is long

@@ -1,0 +1,131 @@
+"""A backup back into stores that are empty, then compared: rows of every table, the sha256 of every artifact.
+
+Run     ner restore backups/monday.tar [--force]      (with no server at work on these stores)
+Reads   the archive: all of it is checked first
+Writes  the checkout's own stores, renamed into place; what lay there goes to .ner/before-restore.*
+"""
+
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ner.admin.backup import digest, opened, read_manifest, require_own_stores, summary, verify
+from ner.common import sqlite as sqlite_file
+from ner.common.lock import lock_checkout
+from ner.common.sqlite_address import sqlite_path
+from ner.common.stores import STATE, embedded
+from ner.errors import NerError
+from ner.tracking.artifact_paths import relocate
+
+Log = Callable[[str], None]
+
+
+def restore(root: Path, path: Path, force: bool, log: Log) -> dict[str, Any]:
+    """Put back what the archive holds; its manifest. Raises NerError: before anything is written, where it can."""
+    manifest = read_manifest(path)
+    verify(path, manifest)
+    log(f"{path}: all {len(manifest['files'])} files are what was backed up on {manifest['made']}")
+    if any(about["kind"] != "sqlite" for about in manifest["databases"].values()):
+        raise NerError(f"{path} is of a team's databases: load databases/*.dump in it by pg_restore.")
+    put_back(root, path, manifest, force, log)
+    compare(root, manifest)
+    return manifest
+
+
+def compare(root: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise NerError where a table has another number of rows than then, or an artifact other bytes."""
+    for name, uri in embedded(root).databases.items():
+        if sqlite_file.counts(sqlite_path(uri)) != manifest["databases"][name]["rows"]:
+            raise NerError(f"{name}: the restored database has other numbers of rows than the backup says.")
+    for name, about in manifest["files"].items():
+        if name.startswith("artifacts/"):
+            path = root / "mlflow" / "data" / name
+            with path.open("rb") as stream:
+                if digest(stream) != about["sha256"]:
+                    raise NerError(f"{path} is not what was backed up: restore again.")
+
+
+def put_back(root: Path, path: Path, manifest: dict[str, Any], force: bool, log: Log) -> None:
+    """Write the stores beside their places, then rename them into place."""
+    stores = embedded(root)
+    data, prefect = root / "mlflow" / "data", sqlite_path(stores.prefect)
+    if not force:
+        _require_nothing(data, prefect)
+    state = root / STATE
+    state.mkdir(exist_ok=True)
+    data.parent.mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=".data.", dir=data.parent) as fresh,
+        tempfile.TemporaryDirectory(prefix="restore.", dir=state) as scratch,
+    ):
+        _unpack(path, {"artifacts": Path(fresh) / "artifacts", "beside": Path(fresh), "databases": Path(scratch)})
+        for name in stores.databases:
+            sqlite_file.check(Path(scratch) / f"{name}.db")
+        with sqlite_file.connection(Path(scratch) / "mlflow.db") as connected:
+            relocate(connected.execute, manifest["artifacts"], stores.artifacts)
+        shutil.move(Path(scratch) / "mlflow.db", Path(fresh) / "mlflow.db")
+        _put_aside([data, *prefect.parent.glob(f"{prefect.name}*")], state, log)
+        Path(scratch, "prefect.db").replace(prefect)
+        Path(fresh).chmod(0o755)
+        Path(fresh).rename(data)
+        Path(fresh).mkdir()  # for the temporary folder's own end
+
+
+def _require_nothing(data: Path, prefect: Path) -> None:
+    artifacts = data / "artifacts"
+    there = [path for path in (data / "mlflow.db", prefect) if path.exists()]
+    if artifacts.is_dir() and any(path.is_file() for path in artifacts.rglob("*")):
+        there.append(artifacts)
+    if there:
+        raise NerError(
+            f"{' and '.join(map(str, there))} {'are' if len(there) > 1 else 'is'} there already: nothing was changed. "
+            "--force puts the backup in their place, and them aside."
+        )
+
+
+def _put_aside(paths: list[Path], state: Path, log: Log) -> None:
+    there = [path for path in paths if path.exists()]
+    if not there:
+        return
+    aside = state / f"before-restore.{datetime.now():%Y-%m-%dT%H%M%S.%f}"
+    aside.mkdir()
+    for path in there:
+        path.rename(aside / path.name)
+    log(f"what lay there is in {aside}")
+
+
+def _unpack(path: Path, places: Mapping[str, Path]) -> None:
+    """Write the members below the named folders of an archive that `verify` has passed."""
+    with opened(path) as archive:
+        for entry in archive:
+            folder, _, relative = entry.name.partition("/")
+            if folder in places and relative:
+                target = places[folder] / relative
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("wb") as sink:
+                    shutil.copyfileobj(_bytes(archive, entry), sink)
+                target.chmod(0o600 if folder != "artifacts" else 0o644)
+
+
+def _bytes(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Any:
+    stream = archive.extractfile(entry)
+    assert stream is not None  # `verify` has passed plain files only
+    return stream
+
+
+def main(
+    archive: Annotated[Path, typer.Argument(help="What `ner backup` has written.")],
+    force: Annotated[bool, typer.Option("--force", help="Also where something is.")] = False,
+) -> None:
+    """Restore and compare. Raises NerError for the archive, a checkout at work, full stores, differences."""
+    require_own_stores()
+    root = Path.cwd()
+    with lock_checkout(root, "up", "restoring a backup"), lock_checkout(root, "run", "restoring a backup"):
+        manifest = restore(root, archive, force, print)
+    print(f"restored and compared: {summary(manifest)}")

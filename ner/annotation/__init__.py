@@ -1,0 +1,1 @@
+"""`ner annotate` and `ner corrections`: documents to annotate next, and annotations back."""

@@ -1,0 +1,1 @@
+"""`ner batch`: the entities of many texts."""

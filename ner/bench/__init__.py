@@ -1,0 +1,1 @@
+"""`ner bench`: how fast prediction, training and pipeline are."""

@@ -1,0 +1,29 @@
+"""Nothing that runs on this machine is asked through a proxy, whatever http_proxy says for the rest of the world.
+
+Every process of ours sets it at its start (ner/common/cli.py), and what it starts inherits it. requests, httpx, urllib,
+aiohttp, boto3, gRPC and curl read these variables.
+"""
+
+from collections.abc import Iterable, Mapping, MutableMapping
+
+HOSTS = ("localhost", "127.0.0.1", "::1")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+def reach_directly(environment: MutableMapping[str, str], hosts: Iterable[str] = HOSTS) -> None:
+    """Add `hosts` to no_proxy and NO_PROXY, where any proxy is set; what the user has there stays."""
+    if proxy(environment):
+        environment["no_proxy"] = environment["NO_PROXY"] = no_proxy(environment, hosts)
+
+
+def proxy(environment: Mapping[str, str]) -> str | None:
+    """Return the variable that names a proxy; None where there is none."""
+    names = (spelt for name in _PROXIES for spelt in (name, name.upper()))
+    return next((name for name in names if environment.get(name)), None)
+
+
+def no_proxy(environment: Mapping[str, str], hosts: Iterable[str] = HOSTS) -> str:
+    """Return what no_proxy is to be: the user's own entries of both spellings, then `hosts`."""
+    own = ",".join(environment.get(name, "") for name in ("no_proxy", "NO_PROXY"))
+    entries = [entry.strip() for entry in own.split(",") if entry.strip()]
+    return "*" if "*" in entries else ",".join(dict.fromkeys([*entries, *hosts]))

@@ -1,0 +1,57 @@
+"""Where the checkout stands: what cannot work there is refused before anything begins, not after minutes.
+
+require_place(Path.cwd())       # raises NerError, in one sentence
+git_refusal(Path.cwd())         # why git tells no commit of a repository that is there, or None
+"""
+
+import os
+import re
+from pathlib import Path
+
+from ner.common.provenance import ask_git
+from ner.errors import NerError
+
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_BRACES = re.compile(r"[{}]")  # DVC formats the messages of its progress bars, paths included
+
+
+def require_place(root: Path) -> None:
+    """Raise NerError where no run can work in `root`."""
+    path = os.fsencode(root).decode("utf-8", "replace")
+    if path != str(root):
+        raise NerError(f"{path} is not in UTF-8, and DVC fails there: rename that folder, or clone elsewhere.")
+    if _BRACES.search(path):
+        raise NerError(f"{path} has braces in its path, and DVC fails there: rename that folder, or clone elsewhere.")
+
+
+def loading_refusal(path: Path) -> str | None:
+    """Return why MLflow cannot load a model from there, with what to do; None where it can.
+
+    It takes the path of a model on this machine for an address, so that %2F is a slash to it.
+    """
+    encoded = _ENCODED.search(str(path))
+    return encoded and f"MLflow loads no model from a path with {encoded[0]} in it, as here: use a checkout elsewhere."
+
+
+def require_writable(root: Path) -> None:
+    """Raise NerError where nothing can be written in `root`."""
+    if not os.access(root, os.W_OK | os.X_OK):
+        raise NerError(f"nothing can be written in {root}: give yourself access, or clone where you have it.")
+
+
+def git_refusal(root: Path) -> str | None:
+    """Return why git tells no commit of the repository, with what to do; None where it does, or there is none.
+
+    None where it does, or there is none.
+    """
+    if os.environ.get("NER_GIT_COMMIT") or not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return None
+    commit, message = ask_git(root, "rev-parse", "HEAD")
+    if commit is not None:
+        return None
+    if "dubious ownership" in message:
+        why = f"{root} belongs to another user"
+        todo = f"git config --global --add safe.directory '{root}'"
+    else:
+        why, todo = (message.removeprefix("fatal: ").splitlines() or ["no reason given"])[0], "see `git status`"
+    return f"git tells no commit of this checkout, so that a run's trace has none ({why}): {todo}."

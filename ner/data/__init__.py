@@ -1,0 +1,1 @@
+"""The prepared corpus and what a model predicts of it."""

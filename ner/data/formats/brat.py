@@ -1,0 +1,88 @@
+"""BRAT standoff: NAME.txt with a document's text, NAME.ann with its annotations.
+
+Format: https://brat.nlplab.org/standoff.html. Text-bound annotations (T lines) are entities; whatever else the lines
+say (relations, events, attributes, normalisations, notes, equivalences) is counted and left out.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ner.data.formats.alignment import Where, document_of_text, list_span
+from ner.data.formats.document import CharSpan, Document, Problem, Report
+from ner.data.formats.format import Format, Unrecognised
+from ner.data.formats.record_files import REPLACEMENT, SURROGATE
+from ner.data.formats.text_files import Progress, lines, pieces
+
+BOUND = re.compile(r"(?P<id>T\S*)\t(?P<type>\S+) (?P<ranges>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<text>.*))?", re.DOTALL)
+KINDS = {"R": "relation", "E": "event", "A": "attribute", "M": "attribute", "N": "normalisation", "#": "note"}
+KINDS |= {"*": "equivalence"}
+_DIGITS = 15  # of an offset; more is out of any range
+
+
+def brat_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]]:
+    """Return the format of one .ann file or its .txt. Raises Unrecognised where one of the two is missing or has
+    another format.
+    """
+    annotations, text = path.with_suffix(".ann"), path.with_suffix(".txt")
+    for needed in (annotations, text):
+        if not needed.is_file():
+            raise Unrecognised(f"{path.name} has no {needed.name} beside it")
+    for number, line in lines(annotations, options.get("encoding", "utf-8")):
+        if line.strip() and not re.match(r"[A-Z#]\S*\t|\*\t", line):
+            raise Unrecognised(f"{annotations.name}, line {number}: {line[:60]!r} is no annotation of BRAT's")
+    seen = [f"{annotations.name} beside {text.name}: BRAT standoff"]
+    return Format("brat", **{"documents": "files", **options}), seen
+
+
+def read_brat(path: Path, form: Format, report: Report, progress: Progress | None = None) -> Iterator[Document]:
+    """Yield the document of one .ann file and the .txt beside it; none without a .txt, whose entities are listed as
+    problems.
+    """
+    where = Where(path.with_suffix(".ann").name, "the file", path.stem)
+    has_text = path.with_suffix(".txt").is_file()
+    text = "".join(pieces(path.with_suffix(".txt"), form.encoding, progress)) if has_text else ""
+    spans, others = _annotations(path.with_suffix(".ann"), text, form, report)
+    for span, reason in others:
+        report.entities_in += 1
+        list_span(span, where, reason, report)
+    if not has_text:
+        report.documents_in += 1
+        report.entities_in += len(spans)
+        reason = f"no text: there is no {path.stem}.txt"
+        report.listed.append(Problem("document", *where, "", "", reason))
+        for span in spans:
+            list_span(span, where, reason, report)
+        return
+    yield document_of_text(SURROGATE.sub(REPLACEMENT, text), spans, where, form, report)
+
+
+def _annotations(
+    path: Path, text: str, form: Format, report: Report
+) -> tuple[list[CharSpan], list[tuple[CharSpan, str]]]:
+    """Return the spans of a file, and those that no range of the text can stand for, with the reason."""
+    spans: list[CharSpan] = []
+    others: list[tuple[CharSpan, str]] = []
+    for number, line in lines(path, form.encoding):
+        if not line.startswith("T"):
+            if line.strip():
+                report.ignored[KINDS.get(line[0], "line of no known kind")] += 1
+            continue
+        match = BOUND.fullmatch(line)
+        if not match:
+            others.append((CharSpan(0, 0, "", line), f"no span: line {number} is not `T1 TAB TYPE START END TAB TEXT`"))
+            continue
+        ranges = [tuple(int(n[:_DIGITS]) for n in part.split(" ")) for part in match["ranges"].split(";")]
+        span = CharSpan(ranges[0][0], ranges[-1][1], match["type"], match["text"])
+        if _has_gaps(ranges, text):
+            others.append((span, f"discontinuous: line {number} has the ranges {match['ranges'][:80]}"))
+        else:
+            spans.append(span)
+    return spans, others
+
+
+def _has_gaps(ranges: Sequence[Sequence[int]], text: str) -> bool:
+    """Whether more than white space lies between the parts: BRAT itself ends one at each end of a line."""
+    pairs = zip(ranges, ranges[1:], strict=False)
+    return any(before[1] > after[0] or text[before[1] : after[0]].strip() for before, after in pairs)

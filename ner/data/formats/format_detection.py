@@ -1,0 +1,317 @@
+"""Detects the format of an annotated file or folder, and reads it."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ner.data.formats.brat import brat_form, read_brat
+from ner.data.formats.columns import read_columns
+from ner.data.formats.columns_detection import columns_form, scan_columns
+from ner.data.formats.docbin import docbin_form, read_docbin
+from ner.data.formats.document import Document, Report
+from ner.data.formats.format import OPTIONS, Format, Recognised, Unrecognised
+from ner.data.formats.record_files import CSV, JSON, container, csv_separator
+from ner.data.formats.records_detection import has_known_header, records_form, rows_form
+from ner.data.formats.scheme_detection import Transitions, detect_scheme
+from ner.data.formats.span_records import read_spans
+from ner.data.formats.text_files import Progress, head
+from ner.data.formats.token_records import read_rows, read_tokens, scan_rows, scan_tokens
+from ner.errors import CorpusError, TagError
+
+Sniff = Callable[[Path, dict[str, Any]], tuple[Format, list[str]]]
+Read = Callable[[Path, Format, Report, Progress | None], Iterator[Document]]
+
+
+class Family(NamedTuple):
+    """How a format is recognised and read; about: its name in messages."""
+
+    sniff: Sniff
+    read: Read
+    about: str
+
+
+def _rows_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]]:
+    separator = options.get("separator") or csv_separator(path, options.get("encoding", "utf-8"))
+    result = rows_form(path, {**options, "separator": separator})
+    if result is None:
+        raise Unrecognised(f"{path.name} has no two columns of tokens and tags: name tokens_field and tags_field")
+    return result
+
+
+FORMATS = {
+    "conll": Family(columns_form, read_columns, "columns of tokens and tags, a blank line after each sentence"),
+    "conllu": Family(columns_form, read_columns, "CoNLL-U with tags in its last column"),
+    "tokens": Family(
+        records_form, read_tokens, "JSON lines, JSON, parquet, Arrow or CSV with lists of tokens and tags"
+    ),
+    "token-rows": Family(_rows_form, read_rows, "CSV with a token a row"),
+    "prodigy": Family(records_form, read_spans, "Prodigy's JSON lines"),
+    "doccano": Family(records_form, read_spans, "doccano's JSON lines"),
+    "label-studio": Family(records_form, read_spans, "Label Studio's JSON or JSON-MIN"),
+    "spans": Family(records_form, read_spans, "any records of a text and character spans"),
+    "texts": Family(records_form, read_spans, "records of texts that are not annotated"),
+    "brat": Family(brat_form, read_brat, "BRAT standoff, .txt beside .ann"),
+    "docbin": Family(docbin_form, read_docbin, "spaCy's DocBin"),
+}
+TAGGED = {"conll", "conllu", "tokens", "token-rows"}
+SPANNED = {"prodigy", "doccano", "label-studio", "spans", "texts"}
+PACKED = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("dev", "devel", "development", "valid", "validation", "val", "testa"), "validation"),
+    **dict.fromkeys(("test", "testing", "testb"), "test"),
+}
+ALL, OTHER, UNLABELLED = "all", "other", "unlabelled"
+SUFFIXES = set(
+    ".txt .conll .conllu .conllup .bio .bioes .bilou .iob .iob1 .iob2 .ner .tsv .csv .json .jsonl .ndjson .parquet "
+    ".arrow .spacy .ann .data .col".split()
+) | {""}
+NO_DATA = re.compile(
+    r"(readme|licen[cs]e|copying|changelog|citation|makefile)\b.*|(dataset_infos?|dataset_dict|state)\.json",
+    re.IGNORECASE,
+)
+
+
+def recognise(path: Path, name: str | None = None, progress: Progress | None = None, **options: Any) -> Recognised:
+    """Return the format of a file, or of all data files in a folder, detected from their content.
+
+    name: one of FORMATS, where it is not to be found out. options: what is known already (OPTIONS: encoding, scheme,
+    tag_column, labels …); it wins over what is seen. The tags of whole files are read to tell the scheme. Raises
+    CorpusError, one sentence with what was seen and what to name, where no format or more than one fits.
+    """
+    path = Path(path)
+    options = _checked(name, options)
+    if path.is_dir():
+        files, skipped = _data_files(path)
+    else:
+        files, skipped = {ALL: [path]}, []
+    forms: dict[str, dict[Path, tuple[Format, list[str]]]] = {}
+    for split, paths in files.items():
+        for file in paths:
+            try:
+                forms.setdefault(split, {})[file] = _sniff(file, name, options)
+            except Unrecognised as error:
+                if not path.is_dir() or split not in (ALL, OTHER):
+                    raise _unknown(error) from None
+                skipped.append((file, str(error)))
+    return _together(path, forms, skipped, options, progress)
+
+
+def _checked(name: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    if name is not None and name not in FORMATS:
+        raise CorpusError(f"{name!r} is no format known here: use one of {_known()}.")
+    unknown = set(options) - OPTIONS
+    if unknown:
+        raise CorpusError(f"no such option: {', '.join(sorted(unknown))}; there are {', '.join(sorted(OPTIONS))}.")
+    options = {key: value for key, value in options.items() if value is not None}
+    checked = Format(name or "conll", **options)
+    return {key: getattr(checked, key) for key in options}
+
+
+def _sniff(path: Path, name: str | None, options: dict[str, Any]) -> tuple[Format, list[str]]:
+    start = head(path, 6)
+    packed = next((what for mark, what in PACKED.items() if start.startswith(mark)), None)
+    if packed:
+        raise CorpusError(f"{path.name} is {packed}: unpack it first.")
+    if not start.strip() and path.suffix != ".ann":  # where it says that nothing was found
+        raise Unrecognised(f"{path.name} is empty")
+    if name is None:
+        return _first_that_fits(path, options)
+    form, seen = FORMATS[name].sniff(path, options)
+    if form.name == name:
+        return form, seen
+    if {form.name, name} <= SPANNED and "label-studio" not in (form.name, name):
+        spans_field = None if name == "texts" else form.spans_field
+        return replace(form, name=name, spans_field=spans_field), seen
+    raise Unrecognised(f"{path.name} is no {name} ({FORMATS[name].about}): it reads as {form.name} ({'; '.join(seen)})")
+
+
+def _first_that_fits(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]]:
+    """Try the formats that the name and the first bytes allow, the most specific first."""
+    reasons = []
+    for sniff in _candidates(path, options):
+        try:
+            return sniff(path, options)
+        except Unrecognised as error:
+            reasons.append(str(error))
+    raise Unrecognised("; ".join(dict.fromkeys(reasons)))
+
+
+def _candidates(path: Path, options: dict[str, Any]) -> list[Sniff]:
+    suffix, kind = path.suffix.lower(), container(path)
+    if suffix == ".spacy":
+        return [docbin_form]
+    if suffix == ".ann" or (suffix == ".txt" and path.with_suffix(".ann").is_file()):
+        return [brat_form]
+    if kind not in (JSON, CSV) or suffix in (".json", ".jsonl", ".ndjson", ".csv"):
+        return [records_form]
+    encoding = options.get("encoding", "utf-8")
+    if has_known_header(path, encoding):
+        return [_rows_form, columns_form]
+    if kind == CSV:
+        return [columns_form, records_form]
+    if head(path, 1 << 12).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        return [_json_or_not, columns_form]
+    return [columns_form]
+
+
+def _json_or_not(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]]:
+    """Return the format of records; a file that is not JSON is Unrecognised, so that the next format is tried."""
+    try:
+        return records_form(path, options)
+    except Unrecognised:
+        raise
+    except CorpusError as error:
+        raise Unrecognised(str(error).rstrip(".")) from None
+
+
+def _unknown(error: Unrecognised) -> CorpusError:
+    return Unrecognised(f"{error}. The formats known here are {_known()}; name one if it is meant (format: conll).")
+
+
+def _known() -> str:
+    return ", ".join(FORMATS)
+
+
+def _together(
+    path: Path,
+    forms: dict[str, dict[Path, tuple[Format, list[str]]]],
+    skipped: list[tuple[Path, str]],
+    options: dict[str, Any],
+    progress: Progress | None,
+) -> Recognised:
+    """Return one format for all files; files of texts without annotations are listed apart."""
+    flat = [(split, file, *recognised) for split, group in forms.items() for file, recognised in group.items()]
+    labelled = [row for row in flat if row[2].name != "texts"] or flat
+    if not labelled:
+        reasons = "; ".join(f"{reason}" for _, reason in skipped[:5]) or "it is empty"
+        raise _unknown(Unrecognised(f"{path}: nothing in it is recognised: {reasons}"))
+    _, first, form, seen = min(labelled, key=lambda row: row[0] != "train")  # the first file of train, if there is one
+    for _, file, other, _ in labelled:
+        if _layout(other) != _layout(form) and not _is_bare(other, form):
+            raise CorpusError(
+                f"{path}: {first.name} is {_shown(form)}, but {file.name} is {_shown(other)}: one source has one "
+                "format, so put them in folders of their own."
+            )
+    files: dict[str, list[Path]] = {}
+    for split, file, *_ in flat:
+        is_labelled = any(file == row[1] for row in labelled)
+        files.setdefault(split if is_labelled else UNLABELLED, []).append(file)
+    tagged = [row[1] for row in labelled]
+    if form.name in TAGGED:
+        form, more = _with_scheme(tagged, form, options, progress)
+        seen = seen + more
+    return Recognised(form, files, seen, skipped, next((row[2] for row in flat if row not in labelled), None))
+
+
+def _layout(form: Format) -> tuple[Any, ...]:
+    return (
+        form.name, form.separator, form.columns, form.token_column, form.tag_column, form.prefix, form.misc_key,
+        form.tokens_field, form.tags_field, form.text_field, form.spans_field, form.labels,
+    )  # fmt: skip
+
+
+def _is_bare(other: Format, form: Format) -> bool:
+    """Return whether spans look as several tools write them, where a file has too few to tell."""
+    return {other.name, form.name} <= SPANNED - {"label-studio"} and other.spans_field == form.spans_field
+
+
+def _shown(form: Format) -> str:
+    settings = ", ".join(f"{k} {v}" for k, v in form.settings().items() if k not in ("name", "scheme", "documents"))
+    return f"{form.name} ({settings})"
+
+
+def _with_scheme(
+    paths: Sequence[Path], form: Format, options: dict[str, Any], progress: Progress | None
+) -> tuple[Format, list[str]]:
+    report_progress = _over_all(paths, progress)
+    seen: list[str] = []
+    if form.name in ("conll", "conllu"):
+        tags, documents, seen = scan_columns(paths, form, report_progress)
+        form = form if "documents" in options else replace(form, documents=documents)
+    else:
+        scan: Callable[..., Transitions] = scan_tokens if form.name == "tokens" else scan_rows
+        tags = scan(paths, form, report_progress)
+    if form.scheme:
+        return form, [*seen, f"scheme {form.scheme}, as it was named"]
+    try:
+        detected = detect_scheme(tags, form.default_type)
+    except TagError as error:
+        raise TagError(f"{paths[0].parent if len(paths) > 1 else paths[0].name}: {error}") from None
+    return replace(form, scheme=detected.scheme), [*seen, f"scheme {detected.scheme}: {detected.reason}"]
+
+
+def _over_all(paths: Sequence[Path], progress: Progress | None) -> Progress | None:
+    """Return one progress callback for files that are read one after another."""
+    if progress is None:
+        return None
+    total, before, last = sum(path.stat().st_size for path in paths), 0, 0
+
+    def advance(done: int, _: int) -> None:
+        nonlocal before, last
+        if done < last:  # the next file has begun
+            before += last
+        last = done
+        progress(min(before + done, total), total)
+
+    return advance
+
+
+def read(
+    paths: Path | Sequence[Path], form: Format, report: Report | None = None, progress: Progress | None = None
+) -> Iterator[Document]:
+    """Yield the documents of files in a format that `recognise` gave, or that was named; numbered through all of them.
+
+    report: takes the account; complete when the last document was taken. Raises CorpusError or TagError, with file and
+    line, for what cannot be read.
+    """
+    if form.name not in FORMATS:
+        raise CorpusError(f"{form.name!r} is no format known here: use one of {_known()}.")
+    paths = [Path(paths)] if isinstance(paths, str | Path) else list(paths)
+    report = Report() if report is None else report
+    advance = _over_all(paths, progress)
+    number = 0
+    for path in paths:
+        for document in FORMATS[form.name].read(path, form, report, advance):
+            rows = [row._replace(document_id=number) for row in document.sentences]
+            yield replace(document, sentences=rows)
+            number += 1
+
+
+def split_of(path: Path, root: Path | None = None) -> str | None:
+    """Return the split that a file's name says ("train", "validation", "test"), or a folder's on the way to it from
+    root.
+    """
+    parts = path.relative_to(root).parts if root else (path.name,)
+    for part in reversed(parts):
+        splits = {SPLITS[word] for word in re.split(r"[^a-z]+", part.lower()) if word in SPLITS}
+        if len(splits) == 1:
+            return splits.pop()
+    return None
+
+
+def _data_files(folder: Path) -> tuple[dict[str, list[Path]], list[tuple[Path, str]]]:
+    """Return the files of a folder that may hold annotated text, by split, and the others with the reason."""
+    candidates, skipped = [], []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        inner = path.relative_to(folder)
+        if any(part.startswith((".", "__MACOSX")) for part in inner.parts):
+            skipped.append((path, "a hidden file"))
+        elif NO_DATA.fullmatch(path.name) or (path.suffix.lower() not in SUFFIXES and not split_of(path, folder)):
+            skipped.append((path, "its name says that it holds no annotated text"))
+        else:
+            candidates.append(path)
+    annotated = {path.with_suffix("") for path in candidates if path.suffix == ".ann"}
+    if annotated:
+        texts = [path for path in candidates if path.suffix != ".ann"]
+        skipped += [(p, "no .ann file beside it") for p in texts if p.with_suffix("") not in annotated]
+        candidates = [path for path in candidates if path.suffix == ".ann"]
+    named = {path: split_of(path, folder) for path in candidates}
+    rest = OTHER if any(named.values()) else ALL
+    files: dict[str, list[Path]] = {}
+    for split in ("train", "validation", "test", None):
+        if group := [path for path in candidates if named[path] == split]:
+            files[split or rest] = group
+    return files, skipped

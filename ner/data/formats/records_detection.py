@@ -1,0 +1,244 @@
+"""Detects the layout of records: the tool that wrote them, and which fields hold tokens, tags, text and spans."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ner.data.formats.columns_detection import are_chunks, mostly_tags
+from ner.data.formats.format import SEPARATORS, Format, Unrecognised
+from ner.data.formats.record_files import CSV, JSON, container, csv_rows, csv_separator, label_names, records
+from ner.data.formats.span_records import spans_in
+from ner.data.formats.text_files import first_lines
+from ner.data.formats.token_records import DOCUMENTS, SENTENCES, TAGS, TOKENS, named_like
+from ner.errors import CorpusError
+
+SAMPLE = 200  # records
+ROWS = 5_000  # of a CSV file with a token a row
+TEXTS = ("text", "content", "sentence", "document", "body")
+SPANS = ("spans", "entities", "label", "labels", "annotations", "ents", "annotation")
+
+
+def records_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]]:
+    """Return the format of one file, without its tag scheme, and the evidence for it; `options` override what is
+    detected.
+
+    Raises Unrecognised where the records hold neither tokens with tags nor texts, CorpusError where two fields could be
+    the tags.
+    """
+    encoding = options.get("encoding", "utf-8")
+    kind = container(path)
+    separator = options.get("separator") or (csv_separator(path, encoding) if kind == CSV else None)
+    if kind == CSV and (result := rows_form(path, {**options, "separator": separator})):
+        return result
+    sample = [record for _, record in islice(records(path, encoding, separator), SAMPLE)]
+    if not sample:
+        raise Unrecognised(f"{path.name} holds no record")
+    seen = [f"{kind} records" + (" on lines or in an array" if kind == JSON else "")]
+    fields = _record_form(sample, path, options, seen)
+    fields |= {"encoding": encoding, "separator": separator}
+    return Format(**{**fields, **{key: value for key, value in options.items() if value is not None}}), seen
+
+
+def has_known_header(path: Path, encoding: str) -> bool:
+    """Whether a file of text begins with names of columns that hold tokens and tags."""
+    first = next(first_lines(path, encoding), "")
+    for mark in SEPARATORS.values():
+        names = first.split(mark)
+        if named_like(names, TOKENS) and named_like(names, TAGS) and mark != " ":
+            return True
+    return False
+
+
+def rows_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]] | None:
+    """Return the format of a CSV file with a token per row; None where its cells hold whole sentences or lists."""
+    encoding, separator = options.get("encoding", "utf-8"), options["separator"]
+    quotes = options.get("quotes", not _has_bare_quotes(path, encoding, separator))
+    sample = [row for _, row in islice(csv_rows(path, encoding, separator, None, quotes), ROWS)]
+    names = list(sample[0]) if sample else []
+    tokens = options.get("tokens_field") or named_like(names, TOKENS)
+    tags = options.get("tags_field") or _tag_field(sample, [n for n in names if n != tokens], path)
+    if not tokens or not tags or tokens not in names or not _are_single(sample, tags):
+        return None
+    sentence = options.get("sentence_field") or named_like([n for n in names if n not in (tokens, tags)], SENTENCES)
+    document = options.get("document_field") or named_like(
+        [n for n in names if n not in (tokens, tags, sentence)], DOCUMENTS
+    )
+    seen = [f"CSV with columns {', '.join(names)} separated by {separator}: tokens in {tokens!r}, tags in {tags!r}"]
+    seen.append(f"sentences by column {sentence!r}" if sentence else "sentences end at empty rows")
+    if not quotes:
+        seen.append("quotation marks that are tokens, so none of them encloses a cell")
+    fields: dict[str, Any] = {
+        "tokens_field": tokens,
+        "tags_field": tags,
+        "sentence_field": sentence,
+        "document_field": document,
+    }
+    fields["quotes"] = quotes
+    rest = {key: value for key, value in options.items() if key not in fields}
+    return Format("token-rows", **fields, **{"documents": "document" if document else None, **rest}), seen
+
+
+def _has_bare_quotes(path: Path, encoding: str, separator: str) -> bool:
+    """Whether a quotation mark alone is a cell, which a writer that quotes would have doubled and enclosed.
+
+    Where commas separate, cells with a comma are quoted, so that this cannot be told from a line cut at commas.
+    """
+    if separator in ("comma", "semicolon"):
+        return False
+    return any('"' in line.split(SEPARATORS[separator]) for line in first_lines(path, encoding))
+
+
+def _are_single(sample: Sequence[dict[str, str]], field: str) -> bool:
+    return all(len(row[field].split()) <= 1 and not row[field].startswith("[") for row in sample)
+
+
+def _tag_field(sample: Sequence[dict[str, str]], names: Sequence[str], path: Path) -> str | None:
+    values = {name: Counter(row[name] for row in sample if row[name]) for name in names}
+    return _one_field(
+        {name: counts for name, counts in values.items() if counts and mostly_tags(counts) and not are_chunks(counts)},
+        path,
+    ) or named_like(names, TAGS)
+
+
+def _one_field(candidates: dict[str, Counter[str]], path: Path) -> str | None:
+    """Return the only candidate, or the one whose name is usual for entity tags."""
+    if len(candidates) > 1:
+        known = [name for name in candidates if "ner" in name.lower()]
+        if len(known) != 1:
+            shown = "; ".join(f"{name!r} has {', '.join(list(counts)[:4])}" for name, counts in candidates.items())
+            raise CorpusError(f"{path.name}: more than one field could hold the tags ({shown}): name tags_field.")
+        return known[0]
+    return next(iter(candidates), None)
+
+
+def _most(claims: Iterable[bool]) -> bool:
+    """Whether at least half are true: a damaged record must not hide what the file is; reading it tells its line."""
+    claims = list(claims)
+    return 0 < len(claims) <= 2 * sum(claims)
+
+
+def _record_form(sample: Sequence[Any], path: Path, options: dict[str, Any], seen: list[str]) -> dict[str, Any]:
+    if _most(isinstance(r, list) and len(r) == 2 and isinstance(r[1], dict) for r in sample):
+        seen.append('["text", {"entities": […]}], as spaCy 2 took it')
+        return {"name": "spans", "text_field": "text", "spans_field": "entities", "documents": "records"}
+    if not _most(isinstance(record, dict) for record in sample):
+        raise Unrecognised(f"{path.name}: records that are no objects, such as {str(sample[0])[:60]!r}")
+    sample = [record for record in sample if isinstance(record, dict)]
+    if _most(isinstance(r.get("data"), dict) and ("annotations" in r or "completions" in r) for r in sample):
+        return _label_studio(sample, path, options, seen)
+    names = list(dict.fromkeys(name for record in sample for name in record))
+    tokens = _tokens_form(sample, names, path, options, seen)
+    return tokens or _spans_form(sample, names, path, options, seen)
+
+
+def _label_studio(sample: Sequence[dict], path: Path, options: dict[str, Any], seen: list[str]) -> dict[str, Any]:
+    data = [record["data"] for record in sample if isinstance(record.get("data"), dict)]
+    texts = [name for name in data[0] if _most(isinstance(d.get(name), str) for d in data)]
+    field = options.get("text_field") or named_like(texts, TEXTS) or (texts[0] if len(texts) == 1 else None)
+    if not field:
+        raise CorpusError(
+            f"{path.name}: Label Studio's tasks, whose data has {', '.join(data[0]) or 'nothing'}: name the text_field."
+        )
+    seen.append(f"tasks of Label Studio (data, annotations), the text in data.{field}")
+    return {"name": "label-studio", "text_field": field, "spans_field": "annotations", "documents": "records"}
+
+
+def _tokens_form(
+    sample: Sequence[dict], names: Sequence[str], path: Path, options: dict[str, Any], seen: list[str]
+) -> dict[str, Any] | None:
+    lists = [name for name in names if _most(_is_list_of(record.get(name), str) for record in sample)]
+    if container(path) == CSV:
+        lists += [name for name in names if name not in lists and _most(isinstance(r.get(name), str) for r in sample)]
+    tokens = options.get("tokens_field") or named_like(lists, TOKENS)
+    if not tokens or not _most(isinstance(r.get(tokens), list | str) for r in sample):
+        return None
+    beside = [name for name in names if name != tokens and _most(_fits(r.get(tokens), r.get(name)) for r in sample)]
+    tags = options.get("tags_field") or _tags_field(sample, beside, path)
+    if not tags:
+        return None
+    fields = {"name": "tokens", "tokens_field": tokens, "tags_field": tags}
+    own = label_names(path, tags) if container(path) not in (JSON, CSV) else None
+    labels = options.get("labels") or own
+    if own and labels and labels != own:
+        raise CorpusError(f"{path.name} says that its labels are {', '.join(own)}; {', '.join(labels)} were named.")
+    document = options.get("document_field") or named_like([n for n in names if n not in (tokens, tags)], DOCUMENTS)
+    seen.append(f"tokens in {tokens!r}, tags in {tags!r}")
+    if labels:
+        seen.append(f"ids of {len(labels)} labels")
+    if document:
+        seen.append(f"documents by {document!r}")
+    return {**fields, "labels": labels, "document_field": document, "documents": "document" if document else None}
+
+
+def _is_list_of(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
+
+
+def _items(value: Any) -> list[Any] | None:
+    return value.split() if isinstance(value, str) else value if isinstance(value, list) else None
+
+
+def _fits(tokens: Any, tags: Any) -> bool:
+    words, marks = _items(tokens), _items(tags)
+    if words is None or marks is None or len(words) != len(marks):
+        return False
+    return all(isinstance(mark, str | int) and not isinstance(mark, bool) for mark in marks)
+
+
+def _tags_field(sample: Sequence[dict], names: Sequence[str], path: Path) -> str | None:
+    counts = {n: Counter(str(tag) for record in sample for tag in _items(record.get(n)) or []) for n in names}
+    named = {n: c for n, c in counts.items() if c and mostly_tags(c) and not are_chunks(c)}
+    if named:
+        return _one_field(named, path)
+    numbers = {n: c for n, c in counts.items() if c and all(value.lstrip("-").isdecimal() for value in c)}
+    if len(numbers) > 1 and not any("ner" in name.lower() for name in numbers):
+        preferred = [name for name in TAGS if name in numbers]
+        numbers = {name: numbers[name] for name in preferred} or numbers
+    if numbers:
+        return _one_field(numbers, path)
+    plain = {n: c for n, c in counts.items() if "O" in c}
+    return _one_field(plain, path) or named_like([n for n, c in counts.items() if not c], TAGS)
+
+
+def _spans_form(
+    sample: Sequence[dict], names: Sequence[str], path: Path, options: dict[str, Any], seen: list[str]
+) -> dict[str, Any]:
+    texts = [name for name in names if _most(isinstance(record.get(name), str) for record in sample)]
+    text = options.get("text_field") or named_like(texts, TEXTS)
+    if not text:
+        raise Unrecognised(
+            f"{path.name}: records with {', '.join(names)[:200]}, none of them a text or tokens with tags"
+        )
+    lists = [n for n in names if n != text and _most(isinstance(r.get(n), list | None) for r in sample)]
+    items = {n: [item for r in sample if isinstance(r.get(n), list) for item in r[n]] for n in lists}
+    holding = [n for n in lists if any(spans_in(item) is not None for item in items[n])]
+    spans = options.get("spans_field") or named_like(holding, SPANS) or (holding[0] if len(holding) == 1 else None)
+    spans = spans or named_like([n for n in lists if not items[n]], SPANS)
+    if not spans:
+        labels = [n for n in names if n.lower() in SPANS and any(r.get(n) for r in sample)]
+        if labels or holding:
+            shown = str(next(r[n] for n in labels or holding for r in sample if r.get(n)))[:60]
+            raise Unrecognised(f"{path.name}: texts with {', '.join(labels or holding)}, which hold no spans ({shown})")
+        seen.append(f"texts in {text!r} and nothing that marks anything in them: not annotated")
+        return {"name": "texts", "text_field": text, "documents": "records"}
+    tool = _tool(items.get(spans, []), spans, "Comments" in names)
+    seen.append(f"text in {text!r}, spans in {spans!r}" + (f", as {tool} writes them" if tool != "spans" else ""))
+    return {"name": tool, "text_field": text, "spans_field": spans, "documents": "records"}
+
+
+def _tool(items: Sequence[Any], field: str, has_comments: bool) -> str:
+    """Return the tool that writes spans like these."""
+    checks: dict[str, Callable[[Any], bool]] = {
+        "doccano": lambda item: isinstance(item, list) or (isinstance(item, dict) and "start_offset" in item),
+        "label-studio": lambda item: isinstance(item, dict) and isinstance(item.get("labels"), list),
+    }
+    if field == "spans":
+        return "prodigy"
+    for name, check in checks.items():
+        if items and all(check(item) for item in items):
+            return name
+    if field in ("label", "labels") or has_comments:
+        return "doccano"
+    return "spans"

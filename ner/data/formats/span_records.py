@@ -1,0 +1,193 @@
+"""Records of a text and the spans in it: Prodigy, doccano, Label Studio's JSON (whole and MIN), and their like.
+
+What is no span of an entity (relations, choices, comments) is counted by kind and left out.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ner.data.formats.alignment import Where, document_of_text, list_span
+from ner.data.formats.document import CharSpan, Document, Problem, Report
+from ner.data.formats.format import Format
+from ner.data.formats.record_files import records
+from ner.data.formats.text_files import Progress
+from ner.errors import CorpusError
+
+STARTS, ENDS = ("start", "start_offset", "begin", "start_char"), ("end", "end_offset", "stop", "end_char")
+TYPES = ("label", "type", "tag", "entity_type", "entity", "entity_group", "category", "labels")
+OTHER_THINGS = ("relations", "Comments", "comments", "cats", "accept", "choices")  # fields with lists of other things
+NAMES = ("document", "document_id", "doc_id", "id", "_task_hash")
+REJECTED = ("reject", "ignore")
+
+
+class Task(NamedTuple):
+    """One text to annotate: the text, its spans, and why it does not count, if so."""
+
+    text: str
+    items: list[Any]
+    name: str | None = None
+    refused: str = ""
+
+
+def read_spans(path: Path, form: Format, report: Report, progress: Progress | None = None) -> Iterator[Document]:
+    """Yield a document per record. Raises CorpusError, with file and place, for a record without a text."""
+    for place, record in records(path, form.encoding, form.separator, progress):
+        task = _task(record, form, Where(path.name, place, place), report)
+        where = Where(path.name, place, task.name or place)
+        spans = _spans(task.items, where, form, report)
+        if task.refused:
+            _refuse(task, spans, where, report)
+            continue
+        document = document_of_text(task.text, spans, where, form, report)
+        yield document if form.spans_field else _unlabelled(document)
+
+
+def _unlabelled(document: Document) -> Document:
+    return Document(document.name, document.sentences, document.text, document.offsets, labelled=False)
+
+
+def _refuse(task: Task, spans: Sequence[CharSpan], where: Where, report: Report) -> None:
+    report.documents_in += 1
+    report.listed.append(Problem("document", *where, task.text[:80], "", task.refused))
+    report.entities_in += len(spans)
+    for span in spans:
+        list_span(span._replace(text=span.text or task.text[span.start : span.end]), where, task.refused, report)
+
+
+def _spans(items: Sequence[Any], where: Where, form: Format, report: Report) -> list[CharSpan]:
+    result = []
+    for item in items:
+        spans = spans_in(item, form.labels)
+        if spans is None:
+            report.entities_in += 1
+            reason = f"no span: {str(item)[:80]!r} has no start, end and label"
+            report.listed.append(Problem("entity", *where, "", "", reason))
+        else:
+            result += spans
+    return result
+
+
+def spans_in(item: Any, labels: Sequence[str] | None = None) -> list[CharSpan] | None:
+    """Return the spans of one annotation, one per label; None where it is not an annotation. labels: names of numeric
+    labels.
+    """
+    if isinstance(item, list | tuple):
+        start, end, kinds, text = (*item[:3], None) if len(item) >= 3 else (None, None, None, None)
+    elif isinstance(item, dict):
+        start, end = _first(item, STARTS), _first(item, ENDS)
+        kinds, text = _first(item, TYPES), item.get("text")
+    else:
+        return None
+    if not _is_offset(start) or not _is_offset(end):
+        return None
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    text = text if isinstance(text, str) else None
+    return [CharSpan(int(start), int(end), _type(kind, labels), text) for kind in kinds or [None]]
+
+
+def _first(item: dict[str, Any], keys: Sequence[str]) -> Any:
+    return next((item[key] for key in keys if item.get(key) is not None), None)
+
+
+def _is_offset(value: Any) -> bool:
+    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer())
+
+
+def _type(kind: Any, labels: Sequence[str] | None) -> str:
+    if isinstance(kind, int) and labels and 0 <= kind < len(labels):
+        return labels[kind]
+    return kind if isinstance(kind, str) else ""
+
+
+def _task(record: Any, form: Format, where: Where, report: Report) -> Task:
+    if isinstance(record, list) and len(record) == 2 and isinstance(record[1], dict):  # spaCy 2: ["text", {…}]
+        record = {"text": record[0], **record[1]}
+    if not isinstance(record, dict):
+        raise CorpusError(f"{where.file}, {where.place}: {str(record)[:60]!r} is no object with a text.")
+    if form.name == "label-studio" and isinstance(record.get("data"), dict):
+        return _label_studio_task(record, form, where, report)
+    text = _text(record, form, where)
+    items = record.get(form.spans_field) if form.spans_field else None
+    if items is not None and not isinstance(items, list):
+        raise CorpusError(
+            f"{where.file}, {where.place}: {form.spans_field!r} holds {str(items)[:60]!r}, no list of spans."
+        )
+    _ignore(record, form, report)
+    answer = record.get("answer")
+    refused = f"rejected: its answer is '{answer}'" if answer in REJECTED else ""
+    return Task(text, items or [], _name(record), refused)
+
+
+def _text(record: dict[str, Any], form: Format, where: Where) -> str:
+    text = record.get(form.text_field or "text")
+    if not isinstance(text, str):
+        has = ", ".join(map(str, record))[:200]
+        raise CorpusError(
+            f"{where.file}, {where.place}: no text in {form.text_field or 'text'!r} (it has {has or 'nothing'})."
+        )
+    return text
+
+
+def _name(record: dict[str, Any]) -> str | None:
+    meta = record.get("meta")
+    for holder in (meta if isinstance(meta, dict) else {}, record):
+        for key in NAMES:
+            if isinstance(holder.get(key), str | int):
+                return str(holder[key])
+    return None
+
+
+def _ignore(record: dict[str, Any], form: Format, report: Report) -> None:
+    for field in OTHER_THINGS:
+        things = record.get(field)
+        if field != form.spans_field and isinstance(things, list | dict) and things:
+            report.ignored[field.lower()] += len(things)
+
+
+def _label_studio_task(record: dict[str, Any], form: Format, where: Where, report: Report) -> Task:
+    """Return the first annotation that was not cancelled, or the ground truth if there is one; others are listed span
+    by span.
+    """
+    text = _text(record["data"], form, where)
+    name = _name(record["data"]) or _name(record)
+    annotations = [a for a in _lists(record, "annotations", "completions") if isinstance(a, dict)]
+    if predictions := _lists(record, "predictions"):
+        report.ignored["prediction"] += len(predictions)
+    done = [a for a in annotations if not a.get("was_cancelled")]
+    if not done:
+        cancelled = [item for a in annotations for item in _label_items(a, form, report)]
+        why = "rejected: its annotation was cancelled" if annotations else "not annotated: the task has no annotation"
+        return Task(text, cancelled, name, why)
+    chosen = next((a for a in done if a.get("ground_truth")), done[0])
+    for other in annotations:
+        if other is not chosen:
+            _list_other(other, text, where._replace(document=name or where.place), form, report)
+    return Task(text, _label_items(chosen, form, report), name)
+
+
+def _list_other(annotation: dict[str, Any], text: str, where: Where, form: Format, report: Report) -> None:
+    report.notes["annotation beside the one that is read"] += 1
+    for span in _spans(_label_items(annotation, form, report), where, form, report):
+        report.entities_in += 1
+        shown = span._replace(text=span.text or text[max(span.start, 0) : max(span.end, 0)])
+        list_span(shown, where, "another annotation: of a task with several one is read", report)
+
+
+def _lists(record: dict[str, Any], *fields: str) -> list[Any]:
+    return [item for field in fields if isinstance(record.get(field), list) for item in record[field]]
+
+
+def _label_items(annotation: dict[str, Any], form: Format, report: Report) -> list[Any]:
+    """Return the spans of one annotation; results of other types are counted."""
+    items: list[Any] = []
+    for result in _lists(annotation, "result"):
+        kind = result.get("type") if isinstance(result, dict) else None
+        value = result.get("value") if isinstance(result, dict) else None
+        if kind == "labels" and isinstance(value, dict):
+            items.append(value)
+        elif kind in ("hypertextlabels", "paragraphlabels"):
+            items.append(f"{kind} {value}")  # its offsets are not those of a plain text: listed as no span
+        else:
+            report.ignored[str(kind or "result without a type")] += 1
+    return items

@@ -1,0 +1,1 @@
+"""`ner new-data`: recognises annotated text and enters it in the catalogue."""

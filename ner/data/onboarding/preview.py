@@ -1,0 +1,104 @@
+"""A preview of new data, read as `ingest` reads it and checked as `validate` checks it, in a folder of its own.
+
+seen = SeenData("my-corpus", scratch, catalog_text, read_profile("my-corpus"))
+print(*seen.lines(), *seen.wrong(params), sep="\\n")
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ner.common.files import write_json, write_text
+from ner.common.tables import plain_table
+from ner.data.prepared import PROBLEMS
+from ner.data.sources.catalog import read_catalog
+from ner.data.sources.join import load_source
+from ner.data.sources.manifest import reading_lines
+from ner.data.sources.prepared_writer import write_corpus
+from ner.data.validation.flat_tables import Tables, prepared_tables
+from ner.data.validation.profile import prepared_profile, profile_path
+from ner.params import Params
+
+EXAMPLES = 3  # of each cause, of what was not kept; of each expectation, of what breaks it
+MOST_TYPES = 30  # that have a row each in what is printed
+ALONE = (
+    "note: no document boundaries, so each sentence has a window of its own; where sentences follow each other as in "
+    "the text, give --in-order"
+)
+IN_ORDER = "note: no document boundaries; the sentences are in order, so that neighbours may share a window"
+
+
+class SeenData:
+    """Manifest, profile and tables of the corpus `name` of a catalogue, which is read into the folder `scratch`.
+
+    old_profile: of its first delivery, None where this is it. Raises what `ingest` raises.
+    """
+
+    def __init__(self, name: str, scratch: Path, catalog: str, old_profile: dict[str, Any] | None) -> None:
+        self.name, self.scratch, self.prepared = name, scratch, scratch / "prepared"
+        write_text(scratch / "catalog.yaml", catalog)
+        names = read_catalog(scratch / "catalog.yaml")
+        self.manifest = write_corpus(load_source(name, names, scratch), self.prepared)
+        self.passed = False  # known when `wrong` was asked
+        self.profile, self.old_profile = prepared_profile(self.prepared), old_profile
+        self.tables: dict[str, Tables] = prepared_tables(self.prepared, self.manifest, old_profile or self.profile)
+
+    def lines(self) -> Iterator[str]:
+        """Yield a preview: splits, types, what was left out and examples of it."""
+        manifest = self.manifest
+        yield f"language: {manifest['language']}"
+        rows = [["", "documents", "sentences", "tokens", "entities"]]
+        for split, about in manifest["splits"].items():
+            documents = f"{about['documents']:,}" if manifest["document_boundaries"] else "-"
+            counts = (about["sentences"], about["tokens"], sum(about["entities"].values()))
+            rows.append([split, documents, *(f"{count:,}" for count in counts)])
+        yield from ("", plain_table(rows), "", plain_table(list(self._types())), "")
+        if not manifest["document_boundaries"]:
+            yield IN_ORDER if manifest["in_order"] else ALONE
+        yield from reading_lines(manifest)
+        yield from self._examples()
+
+    def _types(self) -> Iterator[list[str]]:
+        splits, types = self.manifest["splits"], self.profile["types"]
+        yield ["type", *splits, "all", "share"]
+        ranked = sorted(types.items(), key=lambda item: -item[1]["entities"])
+        for name, about in ranked[:MOST_TYPES]:
+            counts = [f"{split['entities'].get(name, 0):,}" for split in splits.values()]
+            yield [name, *counts, f"{about['entities']:,}", f"{about['share']:.1%}"]
+        if rest := [about["entities"] for _, about in ranked[MOST_TYPES:]]:
+            counts = [
+                str(sum(split["entities"].get(n, 0) for n, _ in ranked[MOST_TYPES:])) for split in splits.values()
+            ]
+            yield [f"{len(rest):,} more types", *counts, f"{sum(rest):,}", ""]
+
+    def _examples(self) -> Iterator[str]:
+        if not (self.prepared / PROBLEMS).is_file():
+            return
+        shown: Counter[tuple[str, str]] = Counter()
+        with (self.prepared / PROBLEMS).open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                cause = (row["kind"], row["reason"].partition(":")[0])
+                shown[cause] += 1
+                if shown[cause] <= EXAMPLES:
+                    is_whole = row["kind"] == "document"
+                    what = "the whole document" if is_whole else f"{row['type'] or 'no type'} {row['text']!r}"
+                    yield f"  {row['file']}, {row['place']}, document {row['document']}: {what}: {row['reason']}"
+
+    def wrong(self, params: Params) -> Iterator[str]:
+        """Yield what stage `validate` would stop at, with places; one line where there is nothing."""
+        from ner.data.validation.run import examine  # Great Expectations: seconds, after what can be told without it
+
+        folder = self.scratch / "profiles"
+        write_json(profile_path(self.name, folder), self.old_profile or self.profile)
+        report = examine(self.prepared, params.validation, folder).report
+        splits, self.passed = report["splits"], report["passed"]
+        held, total = (sum(about[key] for about in splits.values()) for key in ("held", "expectations"))
+        stops = "" if report["passed"] else ", so make train stops at stage validate:"
+        yield f"validation: {held} of {total} expectations hold{stops}"
+        for split, about in splits.items():
+            for one in (one for table in about["tables"].values() for one in table if not one["passed"]):
+                observed = one.get("reason", one["observed"])
+                yield f"  {split}: {one['name']}: expected {one['expected']}; found {observed}"
+                yield from (f"    {example['place']}: {example['value']!r}" for example in one["examples"][:EXAMPLES])

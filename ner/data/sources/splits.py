@@ -1,0 +1,219 @@
+"""Divide a corpus into training, validation and test: whole documents, every entity type in its share, by a seed.
+
+    parts = divide(documents, {"validation": 0.1, "test": 0.1}, seed=42)     # parts.split[i]: of documents[i]
+
+Documents that are equal, or share a sentence that is no chance, stay on one side: no leakage. How the types are kept in
+proportion follows the iterative stratification of Sechidis, Tsoumakas and Vlahavas, "On the Stratification of
+Multi-Label Data" (ECML PKDD 2011), with groups of documents for examples and counts of entities for labels. Of each
+document there are in memory a hash a sentence and its counts, not its text.
+"""
+
+import random
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ner.data.conll import Sentence
+from ner.data.fingerprint import COMPARED_TOKENS
+from ner.data.sources.catalog_entries import ALL, Shares
+from ner.data.sources.sentence_store import Rows, StoredRows
+from ner.errors import CorpusError
+from ner.tags import split_tag
+
+TRAIN = "train"
+SPREADS = (None, 100, 50, 25, 10, 5, 2)  # documents that a sentence may stand in and still tie them together
+DOCUMENT = ""  # beside the entity types: every document counts as one
+
+Document = Sequence[Sentence]
+Counts = tuple[tuple[str, int], ...]  # entities by type, and the documents themselves
+
+
+class Division(NamedTuple):
+    """The split of each document. cut_ties: how many sentences occur in too many documents to tie them together."""
+
+    split: list[str]
+    cut_ties: int
+
+
+class Facts:
+    """What a division is made by: of each document its counts and the hash of its text; of each longer sentence its
+    documents.
+
+    By hash, whose rare collisions keep together what need not be.
+    """
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        texts, sentences, owners = array("q"), array("q"), array("q")
+        self.counts: list[Counts] = []
+        alike: dict[Counts, Counts] = {}  # most documents have the counts of many others
+        for index, document in enumerate(documents):
+            texts.append(hash(tuple(tuple(row.tokens) for row in document)))
+            own = {hash(tuple(row.tokens)) for row in document if len(row.tokens) >= COMPARED_TOKENS}
+            sentences.extend(own)
+            owners.extend([index] * len(own))
+            counts = tuple(_counts(document).items())
+            self.counts.append(alike.setdefault(counts, counts))
+        order = np.lexsort((np.frombuffer(owners, np.int64), np.frombuffer(sentences, np.int64)))
+        self._sentences = np.frombuffer(sentences, np.int64)[order]
+        self._owners = np.frombuffer(owners, np.int64)[order]
+        self._order = np.argsort(np.frombuffer(texts, np.int64), kind="stable")
+        self._texts = np.frombuffer(texts, np.int64)[self._order]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def of_sentences(self) -> Iterator[list[int]]:
+        """Return the documents of each sentence that occurs in several."""
+        return _together(self._sentences, self._owners)
+
+    def of_equal_texts(self) -> Iterator[list[int]]:
+        return _together(self._texts, self._order)
+
+
+def _together(keys: np.ndarray, members: np.ndarray) -> Iterator[list[int]]:
+    """Yield the members of each key that has two or more. keys: sorted."""
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]])) if len(keys) else np.zeros(1, int)
+    several = np.flatnonzero(np.diff(starts) > 1)
+    for first, last in zip(starts[several].tolist(), starts[several + 1].tolist(), strict=True):
+        yield members[first:last].tolist()
+
+
+def divide(documents: Iterable[Document], shares: dict[str, float], seed: int) -> Division:
+    """Return the split of each document. shares: of all documents, of each split but training.
+
+    The same documents and the same seed give the same division. Raises CorpusError where there are too few documents
+    that have nothing in common.
+    """
+    facts = Facts(documents)
+    for spread in SPREADS:
+        groups, cut_ties = _groups(facts, spread)
+        if _are_enough(groups, shares, len(facts)):
+            return Division(_assign(facts, groups, {TRAIN: 1 - sum(shares.values()), **shares}, seed), cut_ties)
+    raise CorpusError(
+        f"{len(facts):,} documents cannot be divided into training, {' and '.join(shares)}: too few of them have "
+        "no sentence in common with others. Bring more, or name the files of each split in catalog.yaml."
+    )
+
+
+def make_splits(
+    rows: dict[str, Rows], shares: Shares, boundaries: bool, scratch: Path | None = None
+) -> tuple[dict[str, Rows], dict[str, Any]]:
+    """Return training, validation and test, the missing ones taken out of `all` or `train`; and a record of what was
+    done.
+
+    boundaries: whether document_id says what belongs together; else each sentence is divided by itself. scratch: the
+    folder on whose disk the sentences are kept.
+    """
+    made = [split for split in ("validation", "test") if split not in rows]
+    whole = rows.pop(ALL, None) or rows.pop(TRAIN)
+    division = divide(_documents(whole, boundaries), {split: getattr(shares, split) for split in made}, shares.seed)
+    parts = {split: StoredRows(scratch) for split in (TRAIN, *made)}
+    counts = dict.fromkeys(parts, 0)
+    for document, split in zip(_documents(whole, boundaries), division.split, strict=True):
+        for row in document:
+            parts[split].add(row._replace(document_id=counts[split]))
+        counts[split] += 1
+    record: dict[str, Any] = {**shares.model_dump(), "made": made, "by": "document" if boundaries else "sentence"}
+    if division.cut_ties:
+        record["sentences_in_many_documents"] = division.cut_ties
+    return {**rows, **parts}, record
+
+
+def _documents(rows: Rows, boundaries: bool) -> Iterator[Document]:
+    if not boundaries:
+        return ([row] for row in rows)
+    return (list(group) for _, group in groupby(rows, key=lambda row: row.document_id))
+
+
+def _are_enough(groups: Sequence[Sequence[int]], shares: dict[str, float], count: int) -> bool:
+    """Whether the documents outside the largest group can fill the splits to be made, a group for each at the least."""
+    beside = count - max(map(len, groups), default=0)
+    return len(groups) > len(shares) and beside >= sum(shares.values()) * count * 0.9
+
+
+def _groups(facts: Facts, spread: int | None) -> tuple[list[list[int]], int]:
+    """Return documents that have to stay together, by first document; and how many sentences tie none together."""
+    together = _Union(len(facts))
+    cut_ties = 0
+    for places in facts.of_sentences():
+        if spread is not None and len(places) > spread:
+            cut_ties += 1
+            continue
+        for other in places[1:]:
+            together.join(places[0], other)
+    for equal in facts.of_equal_texts():
+        for other in equal[1:]:
+            together.join(equal[0], other)
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index in range(len(facts)):
+        groups[together.root(index)].append(index)
+    return list(groups.values()), cut_ties
+
+
+class _Union:
+    """Sets of numbers that are only ever merged (union-find)."""
+
+    def __init__(self, count: int) -> None:
+        self.above = list(range(count))
+
+    def root(self, index: int) -> int:
+        while self.above[index] != index:
+            self.above[index] = self.above[self.above[index]]
+            index = self.above[index]
+        return index
+
+    def join(self, number: int, other: int) -> None:
+        first, second = sorted((self.root(number), self.root(other)))
+        self.above[second] = first
+
+
+def _assign(facts: Facts, groups: list[list[int]], shares: dict[str, float], seed: int) -> list[str]:
+    """Assign the largest groups first, each to the split that lacks most, by share, of what the group has."""
+    counts = [_sum(facts.counts[index] for index in group) for group in groups]
+    totals = dict(_sum(facts.counts))
+    lacking = {split: dict.fromkeys(totals, 1.0) for split in shares}  # of what it is to get, by kind
+    weights = {own: {kind: count / totals[kind] for kind, count in own} for own in set(counts)}
+    heaviest = {own: -max(weight.values()) for own, weight in weights.items()}
+    order = list(range(len(groups)))
+    random.Random(seed).shuffle(order)
+    chosen = {}
+    for group in sorted(order, key=lambda g: heaviest[counts[g]]):
+        own = weights[counts[group]]
+        split = max(shares, key=lambda s: sum(weight * lacking[s][kind] for kind, weight in own.items()))
+        chosen[group] = split
+        for kind, weight in own.items():
+            lacking[split][kind] -= weight / shares[split]
+    _leave_none_empty(groups, chosen, shares)
+    split_of = {index: chosen[number] for number, group in enumerate(groups) for index in group}
+    return [split_of[index] for index in range(len(facts))]
+
+
+def _leave_none_empty(groups: list[list[int]], chosen: dict[int, str], shares: dict[str, float]) -> None:
+    """Move the smallest group of the fullest split to a split that would be empty."""
+    for split in shares:
+        if split in chosen.values():
+            continue
+        fullest = Counter(chosen.values()).most_common(1)[0][0]
+        smallest = min((g for g in chosen if chosen[g] == fullest), key=lambda g: (len(groups[g]), g))
+        chosen[smallest] = split
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    sums: dict[str, int] = {}
+    for own in counts:
+        for kind, count in own:
+            sums[kind] = sums.get(kind, 0) + count
+    return tuple(sums.items())
+
+
+def _counts(document: Document) -> Counter[str]:
+    """Return entities by type, and the document itself, as counts."""
+    counts = Counter([DOCUMENT])
+    for row in document:
+        counts.update(kind for prefix, kind in map(split_tag, row.tags) if prefix == "B")
+    return counts

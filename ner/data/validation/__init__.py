@@ -1,0 +1,1 @@
+"""Great Expectations over the prepared corpus: expectations, results, Data Docs."""

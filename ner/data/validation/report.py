@@ -1,0 +1,124 @@
+"""Reduces the results of Great Expectations to a report that is byte for byte equal for equal data."""
+
+import re
+from typing import Any
+
+from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
+
+from ner.data.validation.merge import config_of
+from ner.errors import TagError
+from ner.tags import first_orphan
+
+MAX_VALUE = 80  # characters of an unexpected value that are shown
+LINE = re.compile(r"(?<=, line )\d+$")
+
+Results = dict[str, ExpectationSuiteValidationResult]  # of one split, by table
+
+
+def reduce_results(
+    manifest: dict[str, Any], rows: dict[str, dict[str, int]], results: dict[str, Results]
+) -> dict[str, Any]:
+    """Return the report: for each split and table every expectation, the expected and the observed value, and examples.
+
+    rows: how many each table of each split has.
+    """
+    splits = {}
+    for split, tables in results.items():
+        reduced = {table: [_expectation(one) for one in result.results] for table, result in tables.items()}
+        verdicts = [one["passed"] for table in reduced.values() for one in table]
+        splits[split] = {
+            "file": manifest["splits"][split]["file"],
+            "passed": all(verdicts),
+            "expectations": len(verdicts),
+            "held": sum(verdicts),
+            "rows": rows[split],
+            "tables": reduced,
+        }
+    passed = all(about["passed"] for about in splits.values())
+    return {
+        "source": manifest["source"],
+        "fingerprint": manifest["fingerprint"],
+        "passed": passed,
+        "splits": splits,
+    }
+
+
+def failure(report: dict[str, Any]) -> str:
+    """Return the first failure as a sentence without its full stop: what, where, and how many more. Lines precede
+    counts.
+    """
+    broken = [
+        (split, one)
+        for split, about in report["splits"].items()
+        for table in about["tables"].values()
+        for one in table
+        if not one["passed"]
+    ]
+    (split, first), *others = sorted(broken, key=lambda pair: not pair[1]["examples"])
+    place, observed = report["splits"][split]["file"], first.get("reason", first["observed"])
+    if first["examples"]:
+        place, observed = first["examples"][0]["place"], repr(first["examples"][0]["value"])
+    if first.get("unexpected", 0) > 1:
+        observed = f"{observed}; {first['observed']}"
+    sentence = f"{place}: {split} breaks {first['name']!r} (expected {first['expected']}; found {observed})"
+    more = f"{len(others)} more expectation{'s are' if len(others) > 1 else ' is'} broken"
+    return f"{sentence}, and {more}" if others else sentence
+
+
+def _expectation(result: ExpectationValidationResult) -> dict[str, Any]:
+    config, values = config_of(result), result.result
+    reduced = {
+        "name": config.description,
+        "expectation": config.type,
+        "expected": config.meta["expected"],
+        "passed": bool(result.success),
+    }
+    if "element_count" in values:
+        count, rows = values["unexpected_count"], values["element_count"]
+        share = count / rows if rows else 0.0
+        reduced["observed"] = f"{count:,} of {rows:,} rows break it" + f" ({share:.3%})" * (count > 0)
+        reduced |= {"unexpected": count, "unexpected_share": round(share, 6)}
+    else:
+        reduced["observed"] = _observed(values)
+    if not result.success:
+        reduced["examples"] = [_example(config.type, row) for row in values.get("partial_unexpected_index_list") or []]
+        reduced |= _raised(result.exception_info)
+    return reduced
+
+
+def _observed(values: dict[str, Any]) -> str:
+    if "partial_missing_list" in values:  # an expectation on the set of values; the list comes in no order
+        missing = sorted(values["partial_missing_list"])
+        names = f": {', '.join(missing)}" if len(missing) == values["missing_count"] else ""
+        return f"{values['missing_count']} of them missing{names}" if missing else "all of them"
+    value = values.get("observed_value")
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "nothing" if value is None else f"{value:,}"
+
+
+def _example(kind: str, row: dict[str, Any]) -> dict[str, str]:
+    place, values = row["place"], [str(value) for column, value in row.items() if column != "place"]
+    if kind == "expect_column_values_to_be_iob2":
+        return _orphan(place, values[0])
+    value = ", ".join(values)
+    return {"place": place, "value": value if len(value) <= MAX_VALUE else f"{value[:MAX_VALUE]}…"}
+
+
+def _orphan(place: str, joined: str) -> dict[str, str]:
+    """Return the tag that breaks a sentence, at its own place: rows of `sentences` give the place of the sentence."""
+    tags = joined.split(" ")
+    try:
+        index = first_orphan(tags) or 0  # it has one, or it would break nothing
+    except TagError as error:
+        return {"place": place, "value": str(error)}
+    value = f"{tags[index]} after {tags[index - 1] if index else 'the start of the sentence'}"
+    exact = LINE.sub(lambda line: str(int(line[0]) + index), place)
+    return {"place": exact if exact != place or not index else f"{place}, token {index}", "value": value}
+
+
+def _raised(exception_info: dict[str, Any]) -> dict[str, str]:
+    """Return `reason` where an expectation raised; Great Expectations keeps one entry, or one for each metric."""
+    entries = [exception_info, *(value for value in exception_info.values() if isinstance(value, dict))]
+    messages = [entry["exception_message"] for entry in entries if entry.get("raised_exception")]
+    return {"reason": f"it could not be computed: {' '.join(messages[0].split())}"} if messages else {}

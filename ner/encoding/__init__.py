@@ -1,0 +1,1 @@
+"""Sentences to windows of subwords. This package travels with each registered model."""

@@ -1,0 +1,1 @@
+"""Evaluation of a model: scores, confidence intervals, mistakes and the gate."""

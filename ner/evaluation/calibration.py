@@ -1,0 +1,106 @@
+"""Calibration: the temperature of the softmax, and the calibration error of entity scores.
+
+    temperature = fit_temperature(logits, gold)                  # on validation; fit_in_parts where that is large
+    probabilities = softmax(logits, temperature)                 # everywhere (ner.inference.probability)
+    table = reliability(scores, is_correct); error = expected_calibration_error(table)
+
+Source: Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017): temperature scaling, and the expected
+calibration error over bins of equal width.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize_scalar
+
+from ner.inference.probability import log_loss
+
+BINS = 10
+RANGE = (0.1, 10.0)  # of temperatures that are searched
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The log loss of some tokens (ner.inference.probability.log_loss), 0.0 of none; two losses add up to their
+    weighted mean.
+    """
+
+    mean: float = 0.0
+    tokens: int = 0
+
+    @classmethod
+    def of(cls, logits: np.ndarray, gold: np.ndarray, temperature: float = 1.0) -> "Loss":
+        """Return the Loss of tokens. logits: [n_tokens, n_labels]; gold: [n_tokens] label ids."""
+        return cls(log_loss(logits, gold, temperature), len(gold)) if len(gold) else cls()
+
+    def __add__(self, other: "Loss") -> "Loss":
+        tokens = self.tokens + other.tokens
+        share = other.tokens / tokens if tokens else 0.0
+        return Loss(self.mean + (other.mean - self.mean) * share, tokens)
+
+
+def fit_temperature(logits: np.ndarray, gold: np.ndarray) -> float:
+    """Return the temperature under which the gold tags are most probable; 1.0 where there is no token to fit it on.
+
+    logits: [n_tokens, n_labels]; gold: [n_tokens] label ids. One number for all tags, so no tag changes.
+    """
+    return fit_in_parts(lambda: [(logits, gold)])
+
+
+def fit_in_parts(parts: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]) -> float:
+    """Return the temperature of fit_temperature, where logits and gold come in parts.
+
+    parts: gives them from the first on each time that it is called, some twenty times; so one is in memory at a time.
+    """
+
+    def loss(log_temperature: float) -> float:
+        temperature = float(np.exp(log_temperature))
+        return sum((Loss.of(logits, gold, temperature) for logits, gold in parts()), Loss()).mean
+
+    if not any(len(gold) for _, gold in parts()):
+        return 1.0
+    low, high = np.log(RANGE[0]), np.log(RANGE[1])
+    optimum = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4})
+    return round(float(np.exp(optimum.x)), 4)
+
+
+def reliability(scores: np.ndarray, is_correct: np.ndarray, bins: int = BINS) -> pd.DataFrame:
+    """Return a row per bin of equal width with an entity: low, high, score (mean), precision (share right), entities.
+
+    scores: [n] in 0 to 1; is_correct: [n] booleans, exact match of span and type.
+    """
+    return reliability_of(bin_sums(scores, is_correct, bins))
+
+
+def bin_sums(scores: np.ndarray, is_correct: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Return sums by bin that add up over parts: [bins, 3], the sum of the scores, the right entities, all entities."""
+    frame = pd.DataFrame({"score": np.asarray(scores, float), "right": np.asarray(is_correct, float), "entities": 1.0})
+    numbers = np.clip((frame["score"] * bins).astype(int), 0, bins - 1)
+    return frame.groupby(numbers).sum().reindex(range(bins), fill_value=0.0).to_numpy()
+
+
+def reliability_of(sums: np.ndarray) -> pd.DataFrame:
+    """Return the table of `reliability` from sums by bin."""
+    held = np.flatnonzero(sums[:, 2])
+    score, right, entities = sums[held].T
+    return pd.DataFrame(
+        {
+            "low": held / len(sums),
+            "high": (held + 1) / len(sums),
+            "score": score / entities,
+            "precision": right / entities,
+            "entities": entities.astype(int),
+        }
+    )
+
+
+def expected_calibration_error(table: pd.DataFrame) -> float | None:
+    """Return the mean distance between score and precision of the bins, weighted by their entities; None without
+    any.
+    """
+    total = table["entities"].sum()
+    if not total:
+        return None
+    return float(((table["score"] - table["precision"]).abs() * table["entities"]).sum() / total)

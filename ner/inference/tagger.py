@@ -1,0 +1,156 @@
+"""One prediction core for evaluation, serving and batch: tokens in, a probability for each tag of each token out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ner.encoding.tokenizer import load_tokenizer
+from ner.encoding.windows import Window
+from ner.errors import ModelError
+from ner.inference.overlap import OVERLAP, prediction_windows
+from ner.inference.parallel import side_by_side
+from ner.inference.probability import TEMPERATURE, softmax
+from ner.inference.text import LANGUAGE, LANGUAGE_KEY
+
+MAX_LENGTH = "ner_max_length"  # key in the model's config.json: the window that it was trained with, in subwords
+BATCH_SUBWORDS = {"cpu": 256, "cuda": 32768}  # of a batch, padding included; on a CPU each thread has its own batch
+WEIGHTS, ONNX = "model.safetensors", "model.onnx"
+_AGAIN = "run `dvc repro train`, which writes the model"
+
+
+class Tagger:
+    """A token-classification model and its tokenizer, from a folder that `save_pretrained` or stage `export` wrote."""
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        max_length: int,
+        device: str = "cpu",
+        temperature: float = 1.0,
+        overlap: int = 0,
+        batch_subwords: int | None = None,
+        language: str = LANGUAGE,
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.device = device
+        self.temperature = temperature
+        self.overlap = overlap
+        self.language = language  # whose rules cut raw text (ner.inference.text)
+        kind = torch.device(device).type
+        self.batch_subwords = batch_subwords or BATCH_SUBWORDS[kind]
+        self.threads = torch.get_num_threads() if kind == "cpu" else 1
+        self.labels: list[str] = [model.config.id2label[i] for i in range(model.config.num_labels)]
+
+    @classmethod
+    def load(cls, folder: Path | str, device: str = "cpu", precision: str = "fp32") -> "Tagger":
+        """Load a model from `folder`: no network, safetensors or ONNX only, no code of the model's own.
+
+        device: as torch names it; auto is the GPU where there is one. precision: fp32; bf16, which is twice as fast
+        where the hardware multiplies in it and slower elsewhere; auto is bf16 where it is faster. An exported model has
+        its own of both. Raises ModelError where the folder is missing or incomplete.
+        """
+        folder = Path(folder)
+        device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"{folder} holds no config.json: {_AGAIN}.")
+        if (folder / WEIGHTS).is_file():
+            from transformers import AutoModelForTokenClassification
+
+            model = AutoModelForTokenClassification.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+            model = model.to(torch.bfloat16) if is_bfloat16(precision, device) else model
+        elif (folder / ONNX).is_file():
+            from ner.inference.onnx import OnnxModel
+
+            model, device = OnnxModel(folder), "cpu"
+        else:
+            raise ModelError(f"{folder} holds no {WEIGHTS}: {_AGAIN}.")
+        tokenizer = load_tokenizer(folder)
+        max_length = getattr(model.config, MAX_LENGTH, min(tokenizer.model_max_length, 512))
+        temperature, overlap = getattr(model.config, TEMPERATURE, 1.0), getattr(model.config, OVERLAP, 0)
+        language = getattr(model.config, LANGUAGE_KEY, LANGUAGE)
+        return cls(model, tokenizer, max_length, device, temperature, overlap, language=language)
+
+    def predict(
+        self,
+        sentences: Sequence[Sequence[str]],
+        document_ids: Sequence[int] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[np.ndarray]:
+        """Return the probability of each tag for each token, by the model's temperature where it was calibrated.
+
+        Takes what `logits` takes. Returns a float32 array [n_tokens, n_labels] a sentence; rows sum to 1, columns are
+        in the order of `labels`.
+        """
+        return [softmax(row, self.temperature) for row in self.logits(sentences, document_ids, progress)]
+
+    def logits(
+        self,
+        sentences: Sequence[Sequence[str]],
+        document_ids: Sequence[int] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[np.ndarray]:
+        """Return the network's output for each tag of each token.
+
+        sentences: tokens of each; document_ids: one a sentence, equal neighbours share windows; None: each alone.
+        progress: called with (windows done, windows in all) after each batch. Windows are sorted by length, so that
+        little is padded, and a batch has at most `batch_subwords`, or one window, and less where threads would be idle.
+        Returns a float32 array [n_tokens, n_labels] a sentence, columns in the order of `labels`.
+        """
+        windows = prediction_windows(self.tokenizer, sentences, document_ids, self.max_length, self.overlap)
+        rows: list[np.ndarray] = [np.empty(0)] * len(windows)
+        done = 0
+        lengths = [len(window.input_ids) for window in windows]
+        groups = list(batches(lengths, min(self.batch_subwords, -(-sum(lengths) // self.threads))))
+        work = [[windows[index] for index in group] for group in groups]
+        for group, outputs in zip(groups, side_by_side(self._forward, work, self.threads), strict=True):
+            for index, values in zip(group, outputs, strict=True):
+                rows[index] = values
+            done += len(group)
+            if progress:
+                progress(done, len(windows))
+        if not sentences:
+            return []
+        flat = np.concatenate(rows) if rows else np.empty((0, len(self.labels)), np.float32)
+        words = [len(tokens) for tokens in sentences]
+        if len(flat) != sum(words):  # the windows promise otherwise
+            raise AssertionError(f"{sum(words)} words went in, {len(flat)} predictions came out")
+        return np.split(flat, np.cumsum(words)[:-1])
+
+    @torch.inference_mode()
+    def _forward(self, windows: list[Window]) -> list[np.ndarray]:
+        longest = max(len(window.input_ids) for window in windows)
+        ids = torch.full((len(windows), longest), self.tokenizer.pad_token_id)
+        mask = torch.zeros((len(windows), longest), dtype=torch.long)
+        for row, window in enumerate(windows):
+            ids[row, : len(window.input_ids)] = torch.tensor(window.input_ids)
+            mask[row, : len(window.input_ids)] = 1
+        logits = self.model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).logits
+        outputs = logits.float().cpu().numpy()
+        return [outputs[row, window.positions] for row, window in enumerate(windows)]
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Yield indices of windows by falling length, in groups of at most `budget` subwords when padded, or of one
+    window.
+    """
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    first = 0
+    while first < len(order):
+        last = first + max(1, budget // max(1, lengths[order[first]]))
+        yield order[first:last]
+        first = last
+
+
+def is_bfloat16(precision: str, device: str) -> bool:
+    """Whether to compute in bf16: it is asked for, or `auto` and the hardware has instructions for it."""
+    if precision != "auto":
+        return precision == "bf16"
+    if torch.device(device).type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

@@ -1,0 +1,192 @@
+"""Whether the texts that a version reads are like those that it was validated on; when that calls for a training.
+
+Run     ner monitor                             (the champion's next window)
+        ner monitor --model ner/3 --last 1000   (or --since 2026-01-31: a look, which counts for no rule)
+Reads   .ner/monitor (or NER_MONITOR_FOLDER), the version's reference.json, params.yaml [monitor, registry]; for the
+        rule the labelled data and data/prepared
+Writes  reports/monitor: report.md, drift.json, distributions.png; the same as an MLflow run in the
+        experiment <registry.experiment>-monitor
+
+A window is the last monitor.window texts, all read after the window before: until there are so many, nothing happens.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from ner.common.files import read_json, read_params, replacing_folder, write_json, write_text
+from ner.common.lock import STATE, lock_file
+from ner.common.provenance import flow_run_id
+from ner.errors import NerError
+from ner.inference.observation import REFERENCE
+from ner.monitoring.drift.sample import Sample, nearer_unit
+from ner.monitoring.drift.statistics import DriftSettings, compare, is_drift, sentence
+from ner.monitoring.report import markdown
+from ner.monitoring.retraining import decide
+from ner.monitoring.store import folder as store_folder
+from ner.monitoring.store import read_rows
+from ner.params import MonitorParams, Params
+from ner.registry.champion import shown
+from ner.registry.versions import fetch_file, resolve
+from ner.tracking.mlflow_store import client, experiment_id, home, patience, registry_errors, upload
+
+FOLDER, PREPARED = Path("reports/monitor"), Path("data/prepared")
+LEAST = 20  # texts, of a look at what there is
+MANY = 1000  # windows that the history is read from
+
+
+def monitor(params: Params, reference: str, last: int | None, since: str | None) -> dict[str, Any]:
+    """Look at a version's texts; returns what the flow shows, with `drift` None where there were too few.
+
+    last, since: a look at those texts instead of the next window. Raises NerError and RegistryError.
+    """
+    version = resolve(reference)
+    name, is_look = f"{version.name}/{version.version}", bool(last or since)
+    before = [] if is_look else history(params, name)
+    after = before[-1]["last"] if before else None
+    rows = read_rows(store_folder(), name, last or (None if since else params.monitor.window), since, after)
+    need = LEAST if is_look else params.monitor.window
+    if len(rows) < need:
+        since_when = f" since the window that ended {after}" if after else ""
+        reason = (
+            f"{shown(version)}: {len(rows):,} texts were kept{since_when}, {need:,} are needed: nothing is compared."
+        )
+        return {"sentence": reason, "drift": None, "rule": {"retrain": False}}
+    report, drawings = look(shown(version), rows, reference_of(version), params.monitor)
+    drifts = [*(window["drift"] for window in before), report["drift"]]
+    trained_on = version.tags.get("data_fingerprint")
+    no_rule = {"retrain": False, "sentence": "not asked, this is a look"}
+    report["rule"] = no_rule if is_look else decide(params.monitor, drifts, trained_on, PREPARED)
+    write(report, drawings)
+    run_id = log(params, name, report, counts=not is_look)
+    return {**report, "markdown": markdown(report), "mlflow_run_id": run_id}
+
+
+def look(
+    version: str, rows: Sequence[dict[str, Any]], reference: dict[str, Any], params: MonitorParams
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return drift.json without the rule's decision, and the pictures. rows: kept of each text, oldest first."""
+    from ner.monitoring.figures import distributions
+
+    types = reference["entity_types"]
+    units = {unit: Sample.of(columns, types) for unit, columns in reference["units"].items()}
+    keys = ("tokens", "scores", "types", "subwords", "letters", "unseen", "capitals", "unsure", "confidence")
+    window = Sample.of({key: [row[key] for row in rows] for key in keys}, types)
+    if not len(window):
+        raise NerError(
+            f"none of the {len(rows):,} texts that {version} has read last holds a word: look at the caller."
+        )
+    unit = nearer_unit(units, window)
+    moves = compare(units[unit], window, settings(params))
+    drift = is_drift(moves)
+    first, last = rows[0]["time"], rows[-1]["time"]
+    line = f"{version}, {len(rows):,} texts to {last[:16]}: {'drift' if drift else 'no drift'}: {sentence(moves)}"
+    report = {
+        "sentence": line,
+        "version": version,
+        "drift": drift,
+        "unit": unit,
+        "reference_texts": len(units[unit]),
+        "reference_tokens_a_text": float(_median(units[unit])),
+        "window": {
+            "texts": len(rows),
+            "tokens": int(window.tokens.sum()),
+            "tokens_a_text": float(_median(window)),
+            "first": first,
+            "last": last,
+        },
+        "moves": [asdict(move) for move in moves],
+        "params": params.model_dump(exclude={"keep", "max_mb", "labelled"}),
+    }
+    drawings = {"distributions": distributions(units[unit], window, params.block_tokens)}
+    return report, drawings
+
+
+def settings(params: MonitorParams) -> DriftSettings:
+    """Return the settings of the comparison from params.yaml, monitor."""
+    return DriftSettings(**{field.name: getattr(params, field.name) for field in fields(DriftSettings)})
+
+
+def reference_of(version: Any) -> dict[str, Any]:
+    """Return reference.json of a version. Raises NerError where it was registered without."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = fetch_file(version, REFERENCE, Path(scratch))
+        if path is None:
+            raise NerError(f"{shown(version)} was registered without {REFERENCE}: register it anew with `make train`.")
+        return read_json(path)
+
+
+def write(report: dict[str, Any], drawings: dict[str, Any]) -> None:
+    """Write all in place of reports/monitor."""
+    from ner.report.drawing import write_figures
+
+    with replacing_folder(FOLDER) as temporary:
+        for picture in write_figures(temporary / "figures", report, {}, drawings):
+            picture.replace(temporary / picture.name)
+        (temporary / "figures").rmdir()
+        write_json(temporary / "drift.json", report)
+        write_text(temporary / "report.md", markdown(report))
+
+
+def history(params: Params, name: str) -> list[dict[str, Any]]:
+    """Return the windows of a version, oldest first: whether each had drift, and the time of its last text."""
+    with registry_errors():
+        store = client()
+        group = experiment_id(store, experiment(params))
+        query = f"tags.`ner.version` = '{name}' and tags.`ner.counts` = 'true' and attributes.status = 'FINISHED'"
+        runs = store.search_runs([group], query, max_results=MANY, order_by=["attributes.start_time DESC"])
+    windows = [{"drift": run.data.tags["ner.drift"] == "true", "last": run.data.tags["ner.last"]} for run in runs]
+    return sorted(windows, key=lambda window: window["last"])
+
+
+def log(params: Params, name: str, report: dict[str, Any], counts: bool) -> str:
+    """Log a look as an MLflow run; it counts for the rule once it is finished. Returns its id. Raises RegistryError."""
+    place = {"ner.stage": "monitor", "ner.version": name, "flow_run_id": flow_run_id() or "none"}
+    tags = {
+        "ner.drift": str(report["drift"]).lower(),
+        "ner.counts": str(counts).lower(),
+        "ner.last": report["window"]["last"],
+    }
+    tags["mlflow.note.content"] = markdown(report)
+    with registry_errors(), patience():
+        store = client()
+        run = store.create_run(experiment_id(store, experiment(params)), run_name=f"monitor {name}", tags=place | tags)
+        run_id = run.info.run_id
+        store.log_metric(run_id, "drift", float(report["drift"]))
+        for move in report["moves"]:
+            for key in ("distance", "allowed"):
+                store.log_metric(run_id, f"{key}/{move['name'].replace(' ', '_')}", move[key])
+        upload(store, run_id, sorted(FOLDER.iterdir()), "monitor")
+        store.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def experiment(params: Params) -> str:
+    """Return the MLflow experiment of the looks, apart from that of the trainings."""
+    return f"{params.registry.experiment}-monitor"
+
+
+def _median(sample: Sample) -> Any:
+    return np.median(sample.tokens)
+
+
+def main(
+    model: Annotated[str | None, typer.Option(help="ner@champion (default) or ner/3.")] = None,
+    last: Annotated[int | None, typer.Option(help="Look at so many of the newest texts, not the next window.")] = None,
+    since: Annotated[str | None, typer.Option(help="Look at the texts from that time on (ISO 8601, UTC).")] = None,
+    report: Annotated[Path | None, typer.Option(help="Also write as JSON what the flow shows.")] = None,
+) -> None:
+    """Hold a version's texts against its reference, and print what was found."""
+    params = read_params()
+    busy = "another `ner monitor` is at work in this checkout: wait until it ends."
+    with lock_file(home() / STATE / "monitor.lock", busy):  # two at once would count one window twice
+        result = monitor(params, model or f"{params.registry.model}@champion", last, since)
+    if report:
+        write_json(report, result)
+    rule = result["rule"].get("sentence")
+    print("\n".join([result["sentence"], *([f"retraining: {rule}"] if rule else [])]), flush=True)

@@ -1,0 +1,1 @@
+"""Two versions on the same data: which is better, and where."""

@@ -1,0 +1,159 @@
+"""The new champion is checked, the history of champions is kept in the registry, and `champion` goes back on request.
+
+Run     ner history
+        ner check 3                (only look: 0 passed, 6 failed)
+        ner rollback "why"
+        ner record-promotion       (flow ner-promoted runs it)
+Reads   params.yaml [registry]; the registered model, its versions' files, their runs' predictions/
+Writes  tags promotion.* and a table in the description of the registered model; with restore and rollback the alias
+
+Nobody has to tell that they promote: where the alias is and where the history's last entry says that it is, differ.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ner.common.files import read_params, write_json
+from ner.common.provenance import utc_now
+from ner.errors import NerError
+from ner.registry.champion import ALIAS, find_champion, shown
+from ner.registry.promotion.checks import check_version
+from ner.registry.promotion.history import append, champion_of, history, history_table, is_still_there, ref, who
+from ner.registry.promotion.rules import (
+    PROMOTION,
+    REMOVAL,
+    RESTORE,
+    ROLLBACK,
+    WARN,
+    Entry,
+    Ref,
+    is_recorded,
+    last_good,
+    sentence,
+    to_tag,
+)
+from ner.registry.versions import resolve
+from ner.tracking.mlflow_store import client, no_version, registry_errors
+
+CHECKS_FAILED = 6  # exit status
+
+
+def record(model: str, on_failure: str = WARN, again: bool = False) -> Entry | None:
+    """Check the champion and add an entry where the history does not know it yet; None where there is nothing to say.
+
+    on_failure: WARN leaves the alias, RESTORE puts it back. again: check also a champion that the history knows.
+    Raises RegistryError.
+    """
+    with registry_errors():
+        version, entries = find_champion(model), history(model)
+        now, before = ref(version) if version else None, champion_of(entries)
+        if is_recorded(entries, now) and not (again and version):
+            return None
+        if version is None:
+            reason = "the alias was removed, or its version deleted, in MLflow"
+            entry = Entry(utc_now(), REMOVAL, before, None, None, None, (), "", who(), "none", reason)
+        else:
+            checks = check_version(version)
+            if len(history(model)) != len(entries):
+                return None  # a rollback, or another run, has the last word; the next look sees what is left to do
+            passed = all(check.passed for check in checks)
+            champion, action = (now, "none") if passed else act(model, ref(version), entries, on_failure)
+            failed = "; ".join(f"{check.name}: {check.reason}" for check in checks if check.passed is False)
+            gate, reason = version.tags.get("gate", "no tag 'gate'"), failed or "every check passed"
+            entry = Entry(utc_now(), PROMOTION, before, now, champion, passed, checks, gate, who(), action, reason)
+        append(model, entry)
+        return entry
+
+
+def rollback(model: str, reason: str) -> Entry:
+    """Put the alias on the last good version other than the champion.
+
+    Raises NerError, having changed nothing, where the history has none or no reason is given, and RegistryError.
+    """
+    if not reason.strip():
+        raise NerError('a rollback needs a reason for the history: ner rollback "why".')
+    with registry_errors():
+        version, entries = find_champion(model), history(model)
+        now = ref(version) if version else None
+        target = last_good(entries, now, lambda candidate: is_still_there(model, candidate))
+        if target is None:
+            champion = f"the champion is {shown(version)}" if version else no_version(f"{model}@{ALIAS}")
+            raise NerError(
+                f"there is nothing to go back to, so nothing was changed: {champion}, and the history has no other "
+                "version that passed its checks, was not rolled back from, and still exists."
+            )
+        put_alias(model, target)
+        gate = client().get_model_version(model, str(target.version)).tags.get("gate", "")
+        action = f"the alias was put on version {target.version}, which passed its checks when it was champion"
+        entry = Entry(utc_now(), ROLLBACK, now, target, target, True, (), gate, who(), action, reason)
+        append(model, entry)
+        return entry
+
+
+def act(model: str, bad: Ref, entries: list[Entry], on_failure: str) -> tuple[Ref | None, str]:
+    """Return what follows a failed check: who is champion then, and what was done, in words."""
+    if on_failure != RESTORE:
+        return bad, "it stays champion until a person moves the alias, or `ner rollback`"
+    version = find_champion(model)
+    if version is None or ref(version) != bad:
+        return bad, "the alias was moved meanwhile, so nothing was put back"
+    target = last_good(entries, bad, lambda candidate: is_still_there(model, candidate))
+    put_alias(model, target)
+    if target is None:
+        return None, "the alias was removed, since no earlier version is good"
+    return target, f"the alias was put back on version {target.version}"
+
+
+def put_alias(model: str, target: Ref | None) -> None:
+    """Set `champion`, or take it away."""
+    if target is None:
+        client().delete_registered_model_alias(model, ALIAS)
+    else:
+        client().set_registered_model_alias(model, ALIAS, str(target.version))
+
+
+Report = Annotated[Path | None, typer.Option(help="Also write as JSON what the flow shows.")]
+
+
+def write_report(path: Path | None, model: str, entry: Entry | None) -> None:
+    """Leave for the flow what was found: the sentence, and the entry as its tag has it."""
+    if path:
+        content = None if entry is None else json.loads(to_tag(entry))
+        write_json(path, {"model": model, "sentence": entry and sentence(model, entry), "entry": content})
+
+
+def show_history() -> None:
+    """Print who was champion when, and why."""
+    print(history_table(read_params().registry.model), flush=True)
+
+
+def check(version: Annotated[str, typer.Argument(help="Its number.")]) -> None:
+    """Print every check of a version, and record nothing; the exit status is 6 where one failed."""
+    checks = check_version(resolve(f"{read_params().registry.model}/{version}"))
+    raise SystemExit(0 if all(check.passed for check in checks) else CHECKS_FAILED)
+
+
+def go_back(
+    reason: Annotated[str, typer.Argument(help="Why; it is written into the history.")], report: Report = None
+) -> None:
+    """Put champion back on the last good version."""
+    model = read_params().registry.model
+    entry = rollback(model, reason)
+    write_report(report, model, entry)
+    print(sentence(model, entry), flush=True)
+
+
+def main(
+    on_failure: Annotated[Literal["warn", "restore"], typer.Option(help="What a failed check does.")] = "warn",
+    again: Annotated[bool, typer.Option("--again", help="Check a champion that the history knows.")] = False,
+    report: Report = None,
+) -> None:
+    """Check the champion where the history does not know it; the exit status is 6 where a check failed."""
+    model = read_params().registry.model
+    entry = record(model, on_failure, again)
+    write_report(report, model, entry)
+    print(sentence(model, entry) if entry else "the history already has where champion points", flush=True)
+    raise SystemExit(CHECKS_FAILED if entry and entry.passed is False else 0)

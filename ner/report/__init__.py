@@ -1,0 +1,1 @@
+"""Mistakes, suspected annotations, figures and the page that shows them."""

@@ -1,0 +1,1 @@
+"""`ner serve`: a model version over HTTP."""

@@ -1,0 +1,1 @@
+"""Fine-tuning: model, batches, precision and the training run itself."""

@@ -1,0 +1,295 @@
+"""Fine-tunes the encoder for token classification, evaluates after each epoch, and writes the model folder.
+
+train(params, Path("data/prepared"), Path("models/base"), Path("models/ner"), Path("checkpoints"), log)
+
+A killed training goes on from its last checkpoint, in checkpoints/<key of data, encoder and parameters>, and ends with
+the same weights.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from contextlib import AbstractContextManager
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments, logging, set_seed
+
+from ner.common.files import read_json, replacing_folder, sha256_file, sha256_folder
+from ner.data.prepared import Split, read_manifest, read_split, to_tags
+from ner.encoding.windows import Window, token_labels
+from ner.errors import NerError, ParamsError
+from ner.evaluation.scoring import micro_scores
+from ner.inference.decoding import best_tags
+from ner.inference.tagger import Tagger
+from ner.params import EncodingParams, Params, TrainParams
+from ner.training.batching import Plan
+from ner.training.cased_vocabulary import merge_twins
+from ner.training.encoder_limits import check_parameters
+from ner.training.memory import keep_memory
+from ner.training.model import load_reader, new_model, parameter_groups
+from ner.training.trainer import Judge, TokenTrainer
+from ner.training.windows import TrainingWindows
+
+LOGS_AN_EPOCH = 50  # points of the training-loss curve
+GPU_WORKERS = 2  # processes that pad the next batches while a GPU computes
+
+
+class Log(Protocol):
+    """The interface by which a training logs its facts, curves and end: ner.tracking.training_log.TrainingLog."""
+
+    def start(
+        self, params: Params, manifest: dict[str, Any], base: dict[str, Any], facts: dict[str, Any], checkpoints: Path
+    ) -> None: ...
+
+    def closed_when_it_ends(self) -> AbstractContextManager[None]: ...
+
+    def callbacks(self) -> list[TrainerCallback]: ...
+
+    def write(self, log_history: list[dict[str, Any]], weights: str | None = None) -> None: ...
+
+
+def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkpoints: Path, log: Log) -> None:
+    """Fine-tune, evaluate after each epoch on whole validation sentences, and write the model folder.
+
+    Raises ParamsError, before an MLflow run is opened, for a device or precision that this machine has not, and for
+    layers or windows that the encoder has not.
+    """
+    check_parameters(base, params)
+    keep_memory()
+    if use_gpu(params.train):
+        compute_the_same_again()
+    manifest = read_manifest(prepared)
+    tokenizer, twins = load_reader(base, params.encoding)
+    split, validation = read_split(prepared, "train"), read_split(prepared, "validation")
+    together, longest = documents(split, params.encoding), params.encoding.max_length
+    windows = TrainingWindows(tokenizer, split.tokens, together, longest, params.train.sentences_alone)
+    plan = batch_plan(windows, params.train)
+    folder = checkpoints / checkpoint_key(params, manifest["fingerprint"], base)
+    arguments = training_arguments(params.train, folder, len(plan))
+    set_seed(params.train.seed)
+    model = new_model(base, manifest["labels"], params.encoding, params.train, twins)
+    groups = parameter_groups(model, params.train)
+    log.start(params, manifest, read_json(base.with_suffix(".json")), facts(params.train, windows, plan, split), folder)
+    with log.closed_when_it_ends():
+        trainer = TokenTrainer(
+            model=model,
+            args=arguments,
+            features=features(windows.windows, split),
+            plan=plan,
+            groups=groups,
+            judge=judge(tokenizer, validation, params),
+            half=computes_in_half(params.train),
+            label_smoothing=params.train.label_smoothing,
+            pad_token_id=tokenizer.pad_token_id,
+            callbacks=[SaveAfterEvaluation(), *log.callbacks()],
+        )
+        trainer.remove_callback(PrinterCallback)  # the log's own lines say the same, with the time left
+        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+        if trainer.is_world_process_zero():
+            trained = trainer.accelerator.unwrap_model(trainer.model)
+            merge_twins(trained)
+            with replacing_folder(model_folder) as temporary:
+                trained.save_pretrained(temporary, max_shard_size="100GB")
+                tokenizer.save_pretrained(temporary)
+            log.write(trainer.state.log_history, sha256_file(model_folder / "model.safetensors"))
+            shutil.rmtree(folder, ignore_errors=True)
+        trainer.accelerator.wait_for_everyone()
+
+
+class SaveAfterEvaluation(TrainerCallback):
+    """Writes a checkpoint that is due with an epoch's last step after the evaluation, not before it.
+
+    The evaluation moves the random generator and adds to the history; a run that went on from before it would skip it.
+    """
+
+    is_due = False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        self.is_due = control.should_save and (state.epoch % 1 == 0 or state.global_step >= state.max_steps)
+        if self.is_due:
+            control.should_save = False
+        return control
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        if self.is_due:
+            control.should_save, self.is_due = True, False
+        return control
+
+
+def documents(split: Split, params: EncodingParams) -> list[int] | None:
+    """Return the documents for encode_windows: neighbours share a window, or (context: sentence) each sentence is
+    alone.
+    """
+    return split.document_ids if params.context == "document" else None
+
+
+def batch_plan(windows: TrainingWindows, params: TrainParams) -> Plan:
+    """Return the batches of every epoch."""
+    return Plan(
+        [len(window.input_ids) for window in windows.windows],
+        params.batch_size,
+        by_subwords=params.batch_by == "subwords",
+        seed=params.seed,
+        epochs=params.epochs,
+        processes=params.processes * params.gradient_accumulation,
+        pick=windows.pick,
+    )
+
+
+def features(windows: list[Window], split: Split) -> list[dict[str, list[int]]]:
+    """Return input_ids and labels of each window, in order; where the windows read the split twice, so do its tags."""
+    tags = cycle([tag for sentence in split.tag_ids for tag in sentence])
+    return [
+        {"input_ids": window.input_ids, "labels": token_labels(window, [next(tags) for _ in window.positions])}
+        for window in windows
+    ]
+
+
+def judge(tokenizer: Any, split: Split, params: Params) -> Judge:
+    """Return a function that scores a model on whole sentences of a split, read as the model is trained."""
+    tags = torch.tensor([tag for sentence in split.tag_ids for tag in sentence])
+
+    def scores(model: Any) -> dict[str, float]:
+        tagger = Tagger(model, tokenizer, params.encoding.max_length, str(model.device))
+        logits = tagger.logits(split.tokens, documents(split, params.encoding))
+        predicted = to_tags([best_tags(rows, tagger.labels) for rows in logits], tagger.labels)
+        loss = float(cross_entropy(torch.from_numpy(np.concatenate(logits)), tags))
+        results = micro_scores(to_tags(split.tag_ids, tagger.labels), predicted)
+        return {"eval_loss": loss, **{f"eval_{name}": value for name, value in results.items()}}
+
+    return scores
+
+
+def training_arguments(params: TrainParams, folder: Path, batches: int) -> TrainingArguments:
+    """Translate our parameters; batches: of an epoch, over all processes."""
+    on_gpu = use_gpu(params)
+    precision = pick_precision(params, on_gpu)
+    steps_an_epoch = batches // (params.processes * params.gradient_accumulation)
+    steps = max(1, int(steps_an_epoch * params.epochs))
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=params.epochs,
+        learning_rate=params.learning_rate,
+        lr_scheduler_type=params.schedule,
+        warmup_steps=round(params.warmup * steps),
+        gradient_accumulation_steps=params.gradient_accumulation,
+        weight_decay=params.weight_decay,
+        adam_beta1=params.adam_beta1,
+        adam_beta2=params.adam_beta2,
+        adam_epsilon=params.adam_epsilon,
+        max_grad_norm=params.max_grad_norm,
+        seed=params.seed,
+        data_seed=params.seed,
+        use_cpu=not on_gpu,
+        bf16=precision == "bf16" and not computes_in_half(params),
+        fp16=precision == "fp16",
+        tf32=True if on_gpu else None,
+        torch_compile=params.compile and on_gpu,
+        dataloader_num_workers=GPU_WORKERS if on_gpu else 0,
+        accelerator_config={"even_batches": False, "non_blocking": on_gpu},  # the plan is even already
+        logging_nan_inf_filter=not on_gpu,  # it would wait for the loss of every step
+        ddp_backend=None if on_gpu or params.processes == 1 else "gloo",
+        eval_strategy="epoch",
+        logging_steps=max(1, steps_an_epoch // LOGS_AN_EPOCH),
+        save_strategy="steps",
+        save_steps=max(1, steps // params.checkpoints),
+        save_total_limit=1,
+        remove_unused_columns=False,
+        report_to=[],
+        disable_tqdm=not sys.stderr.isatty(),
+    )
+
+
+def facts(params: TrainParams, windows: TrainingWindows, plan: Plan, split: Split) -> dict[str, Any]:
+    """Return the facts of a training that params.yaml does not set: device, precision, sizes."""
+    on_gpu = use_gpu(params)
+    packed = windows.windows[: windows.packed]
+    return {
+        "device": "cuda" if on_gpu else "cpu",
+        "precision": pick_precision(params, on_gpu),
+        "windows": len(packed),
+        "subwords": sum(len(window.input_ids) for window in packed),
+        "words": sum(len(tokens) for tokens in split.tokens),
+        "padding": round(plan.padding(), 4),
+    }
+
+
+def computes_in_half(params: TrainParams) -> bool:
+    """Whether a bf16 copy of the weights computes: in one process that is not compiled. Elsewhere autocast does it."""
+    on_gpu = use_gpu(params)
+    is_compiled = on_gpu and params.compile
+    return not is_compiled and params.processes == 1 and pick_precision(params, on_gpu) == "bf16"
+
+
+def compute_the_same_again() -> None:
+    """Make CUDA deterministic: only kernels whose results do not depend on the order in which their blocks end.
+
+    The Trainer's full_determinism does that too, but also waits for every kernel, gives cuBLAS 128 KiB to work in, and
+    new memory is filled before it is written. Source: PyTorch, "Reproducibility".
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch swaps the module
+
+
+def use_gpu(params: TrainParams) -> bool:
+    """Whether to train on CUDA. Raises ParamsError where it is asked for and not there."""
+    if params.device == "cuda" and not torch.cuda.is_available():
+        raise ParamsError("params.yaml, train.device: no CUDA device is visible here; write auto or cpu.")
+    return params.device != "cpu" and torch.cuda.is_available()
+
+
+def pick_precision(params: TrainParams, on_gpu: bool) -> str:
+    """Resolve `auto` to what the hardware multiplies fastest: bf16 where it has instructions for it, else fp16 on GPUs.
+
+    Mixed precision: weights, optimizer and softmax stay in fp32. Raises ParamsError for fp16 on a CPU.
+    """
+    if on_gpu:
+        best = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    else:
+        best = "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"
+    if params.precision == "fp16" and not on_gpu:
+        raise ParamsError("params.yaml, train.precision: fp16 needs a GPU; write auto, bf16 or fp32.")
+    return best if params.precision == "auto" else params.precision
+
+
+def checkpoint_key(params: Params, fingerprint: str, base: Path) -> str:
+    """Return 16 hex digits that name what a checkpoint belongs to: data, encoder and every parameter of the
+    training.
+    """
+    known = [params.train.model_dump(), params.encoding.model_dump(), fingerprint, sha256_folder(base)]
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """Return the newest checkpoint that was written to its end; one cut short by a kill is removed."""
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[-1]), reverse=True)
+    for path in checkpoints:
+        try:
+            json.loads((path / "trainer_state.json").read_text())  # the Trainer writes it last
+        except (OSError, json.JSONDecodeError):
+            shutil.rmtree(path)
+            continue
+        print(f"going on from {path}", flush=True)
+        return str(path)
+    return None
+
+
+def check_validated(validated: Path, fingerprint: str) -> None:
+    """Raise NerError unless `validate` has passed exactly this data."""
+    if read_json(validated).get("fingerprint") != fingerprint:
+        raise NerError(f"{validated} is about other data than data/prepared holds: run `dvc repro validate` first.")
+
+
+def prepare_libraries(prepared: Path, validated: Path) -> None:
+    """Silence transformers before a training. Raises NerError unless `validate` has passed this data."""
+    check_validated(validated, read_manifest(prepared)["fingerprint"])
+    logging.set_verbosity_error()  # or every start reports that the classification head is new
+    logging.disable_progress_bar()  # of loading and saving; the Trainer has its own

@@ -1,0 +1,93 @@
+from collections import Counter
+
+import pytest
+
+from ner.data.conll import Sentence
+from ner.data.fingerprint import entity_counts, label_drift
+from ner.data.sources.splits import divide
+from ner.errors import CorpusError
+
+SHARES = {"validation": 0.1, "test": 0.1}
+KINDS = ("person", "place", "firm", "law")
+
+
+def document(number: int, *kinds: str, sentences: int = 2) -> list[Sentence]:
+    """Words that no other document has; the entities in the first sentence."""
+    tokens = [f"w{number}.{i}" for i in range(6)]
+    rows = [Sentence(number, [*tokens, str(i)], ["O"] * 7, 1) for i in range(sentences)]
+    rows[0] = rows[0]._replace(tokens=rows[0].tokens + list(kinds), tags=rows[0].tags + [f"B-{kind}" for kind in kinds])
+    return rows
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[list[Sentence]]:
+    """300 documents, of very different length, `law` in one of ten."""
+    found = []
+    for i in range(300):
+        kinds = [KINDS[i % 3]] * (1 + i % 7) + ["law"] * (i % 10 == 0)
+        found.append(document(i, *kinds, sentences=1 + i % 5))
+    return found
+
+
+def test_every_document_is_in_one_split_of_about_its_share(documents):
+    division = divide(documents, SHARES, seed=42)
+    assert len(division.split) == 300 and division.cut_ties == 0
+    counts = Counter(division.split)
+    assert all(abs(counts[split] - 30) <= 2 for split in SHARES)
+
+
+def test_entity_types_keep_their_proportions(documents):
+    split = divide(documents, SHARES, seed=42).split
+    counts = {
+        name: entity_counts(r.tags for d, s in zip(documents, split, strict=True) if s == name for r in d)
+        for name in ("train", *SHARES)
+    }
+    for name in SHARES:
+        assert label_drift(counts[name], counts["train"]) < 0.03
+        assert counts[name]["law"] == 3
+
+
+def test_the_same_seed_divides_alike_and_another_one_does_not(documents):
+    assert divide(documents, SHARES, seed=1) == divide(documents, SHARES, seed=1)
+    assert divide(documents, SHARES, seed=1) != divide(documents, SHARES, seed=2)
+
+
+def test_equal_documents_and_those_that_share_a_sentence_stay_together(documents):
+    shared = Sentence(0, "Reuters has not verified these stories .".split(), ["O"] * 7, 1)
+    copies = [list(documents[0]) for _ in range(20)]  # the same text twenty times
+    tied = [[*documents[i], shared] for i in range(1, 30)]
+    split = divide([*copies, *tied, *documents[30:]], SHARES, seed=42).split
+    assert len(set(split[:20])) == 1
+    assert len(set(split[20:49])) == 1
+
+
+def test_short_sentences_that_repeat_by_chance_tie_nothing(documents):
+    dated = [[*rows, Sentence(0, ["Oslo", "1996-08-22"], ["B-place", "O"], 1)] for rows in documents]
+    assert set(divide(dated, SHARES, seed=42).split) == {"train", "validation", "test"}
+
+
+def test_a_sentence_in_every_document_is_let_go_and_counted(documents):
+    notice = Sentence(0, "This report is not for redistribution .".split(), ["O"] * 7, 1)
+    division = divide([[*rows, notice] for rows in documents], SHARES, seed=42)
+    assert division.cut_ties == 1
+    assert all(abs(Counter(division.split)[split] - 30) <= 2 for split in SHARES)
+
+
+def test_a_rare_type_is_in_training_first_and_then_in_each_split(documents):
+    rare = [document(1000 + i, "treaty") for i in range(3)]
+    assert set(divide([*documents, *rare], SHARES, seed=42).split[300:]) == {"train", "validation", "test"}
+    assert divide([*documents, rare[0]], SHARES, seed=42).split[300] == "train"
+
+
+def test_a_few_documents_still_fill_every_split():
+    few = [document(i, "person") for i in range(4)]
+    assert sorted(Counter(divide(few, SHARES, seed=42).split)) == ["test", "train", "validation"]
+
+
+def test_documents_that_all_have_one_text_cannot_be_divided():
+    with pytest.raises(CorpusError, match=r"10 documents cannot be divided .* no sentence in common"):
+        divide([document(0, "person")] * 10, SHARES, seed=42)
+
+
+def test_only_what_is_missing_is_made(documents):
+    assert set(divide(documents, {"test": 0.2}, seed=42).split) == {"train", "test"}
