@@ -101,7 +101,7 @@ up: $(ENV)  ## Prefect server, MLflow server, a worker and the watch of promotio
 serve: $(ENV)  ## the champion over HTTP, with a page to try it; another version: ner serve --model ner/1
 	@python -m ner serve
 
-bench: $(ENV)  ## how fast prediction, training and pipeline are, as ratios, and how time grows with the corpus, on an idle machine: make bench [ONLY=training]
+bench: $(ENV)  ## how fast prediction and training are, as ratios to transformers, on an idle machine: make bench [ONLY=training]
 	@cd bench && python -m dvc repro --force --keep-going $(ONLY)
 
 faults: $(DEV)  ## break everything on purpose: processes killed, disks filled, servers gone (half an hour)
@@ -140,5 +140,6 @@ docs-serve: $(DEV)  ## the documentation at http://127.0.0.1:8000, rebuilt at ev
 freeze: $(ENV)  ## copies of reports and parameters that documents and tests are held against, after a new main run
 	@python -m docs.checks.freeze
 
-clean:  ## remove checkpoints of killed runs, workspaces and caches of tools; keeps data, models, reports, .dvc/cache, mlflow/data
+clean:  ## remove checkpoints, workspaces and half-written files of killed runs, and caches of tools; keeps data, models, reports, .dvc/cache, mlflow/data
 	@rm -rf checkpoints .ner/workspaces .pytest_cache .ruff_cache .hypothesis
+	@find data models reports mlflow/data -maxdepth 2 -name '.*.tmp' -prune -exec rm -rf {} + 2>/dev/null || true

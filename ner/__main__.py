@@ -70,7 +70,6 @@ PROGRAMS = {
     ),
     "up": Program(OPERATE, "flows.servers.up:main", "Start the servers and a worker here; Ctrl-C stops all."),
     "doctor": Program(OPERATE, "flows.admin.doctor:main", "Is everything in order for a run, and if not, what to do?"),
-    "collect": Program(OPERATE, "flows.admin.retention:main", "What killed runs have left; remove it."),
     "accounts": Program(OPERATE, "flows.servers.accounts:main", "Accounts of the MLflow server with authentication."),
     "backup": Program(OPERATE, "ner.admin.backup:main", "Put registry and flow history into one archive."),
     "restore": Program(OPERATE, "ner.admin.restore:main", "Put a backup back into empty stores, and compare."),
@@ -78,8 +77,6 @@ PROGRAMS = {
         DEVELOP, "ner.bench.prediction:main", "Speed of prediction, against transformers.pipeline."
     ),
     "bench-training": Program(DEVELOP, "ner.bench.training:main", "Speed of training, against a plain script."),
-    "bench-growth": Program(DEVELOP, "ner.bench.growth:main", "Time and memory of the stages as the corpus grows."),
-    "bench-pipeline": Program(DEVELOP, "ner.bench.pipeline:main", "What the pipeline takes beside its work."),
 }
 
 

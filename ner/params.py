@@ -211,15 +211,6 @@ class LimitsParams(Block):
         return self.stage_minutes_of.get(stage, self.stage_minutes)
 
 
-Days = Annotated[float | None, Field(ge=1)]
-
-
-class RetentionParams(Block):
-    """After how many days `ner collect` may remove what killed runs left; None: never."""
-
-    leftovers_days: Days
-
-
 class MonitorParams(Block):
     """What prediction logs, when a window counts as drifted, and when that starts a training. No stage trains with
     it.
@@ -256,7 +247,6 @@ class Params(Block):
     monitor: MonitorParams
     sweep: SweepParams
     limits: LimitsParams
-    retention: RetentionParams
 
 
 def parse_params(text: str, where: str = "params.yaml") -> Params:

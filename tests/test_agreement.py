@@ -39,7 +39,7 @@ def test_every_dependency_is_a_file_of_ours_or_the_output_of_a_stage(stage):
 
 def test_every_block_of_params_belongs_to_a_stage_and_is_known():
     tracked = {name.partition(".")[0] for stage in STAGES.values() for name in stage.get("params", [])}
-    of_no_stage = {"limits", "monitor", "retention", "sweep"}  # of the flow, ner monitor, ner collect, ner sweep
+    of_no_stage = {"limits", "monitor", "sweep"}  # of the flow, ner monitor, ner sweep
     assert tracked | of_no_stage == set(Params.model_fields)
 
 

@@ -40,3 +40,10 @@ def test_no_command_waits_for_heavy_libraries_before_it_has_read_its_arguments()
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert [line for line in ran.stdout.splitlines() if not line.endswith("[]")] == []
+
+
+def test_stages_that_run_no_network_do_not_import_torch():
+    stages = [path.stem for path in sorted((ROOT / "tasks").glob("[a-z]*.py")) if path.stem not in ("train", "predict")]
+    code = LOADED.format(names=[f"tasks.{stage}" for stage in stages], heavy=["torch"])
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert [line for line in ran.stdout.splitlines() if not line.endswith("[]")] == [], ran.stderr

@@ -21,7 +21,7 @@ from ner.training.encoder_limits import check_fetched
 BASE = Path("models/base")
 
 Changes = dict[str, dict[str, Any]]
-NOT_OF_A_RUN = ("monitor", "retention", "sweep")  # blocks that no stage reads
+NOT_OF_A_RUN = ("monitor", "sweep")  # blocks that no stage reads
 
 
 def takes_blocks(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,1 +1,1 @@
-"""Operation: health, backup, restore, retention."""
+"""Operation: health, backup, restore."""

@@ -27,7 +27,7 @@ from ner.admin.leftovers import find_leftovers
 from ner.common.loopback import no_proxy, proxy
 from ner.common.place import git_refusal, loading_refusal
 from ner.common.provenance import UNKNOWN, git_state, usable_cores
-from ner.data.sources.pins import LOCK, OF_CUDA, locked
+from ner.data.sources.pins import LOCK, is_of_cuda, locked
 from ner.params import Params
 from ner.tracking.determined import training_record
 
@@ -85,7 +85,7 @@ def check_packages(root: Path) -> Finding:
         return Finding("packages", PROBLEM, f"{LOCK} is not here: run from the root of the repository.")
     pins = locked(root / LOCK, here=True)
     if torch_build() == "cpu":
-        pins = {name: pin for name, pin in pins.items() if not name.startswith(OF_CUDA)}
+        pins = {name: pin for name, pin in pins.items() if not is_of_cuda(name)}
     wrong = [f"{name} {have or 'missing'} for {pin}" for name, pin in pins.items() if (have := _installed(name)) != pin]
     if not wrong:
         return Finding("packages", OK, f"all {len(pins)} of {LOCK} are installed in their versions.")
@@ -116,13 +116,13 @@ def check_disk(root: Path) -> Finding:
     if not sizes:
         return Finding("disk", OK, f"{_gb(free)} are free; without a dvc.lock nobody knows what a run needs.")
     if free < need:
-        return Finding("disk", PROBLEM, f"{numbers}: make room; `ner collect` lists what may go.")
+        return Finding("disk", PROBLEM, f"{numbers}: make room; `make clean` removes what killed runs left.")
     temporary = Path(tempfile.gettempdir())
     if (there := shutil.disk_usage(temporary).free) < COPIES * release:
         where = f"{temporary} has only {_gb(there)} for temporary files"
         return Finding("disk", PROBLEM, f"{where}, a version is {_gb(release)}: set TMPDIR to a larger disk.")
     if free < 2 * need:
-        return Finding("disk", WARNING, f"{numbers}: there is room for one run; `ner collect` lists what may go.")
+        return Finding("disk", WARNING, f"{numbers}: room for one run; `make clean` removes what killed runs left.")
     return Finding("disk", OK, f"{numbers}.")
 
 
@@ -219,7 +219,7 @@ def check_leftovers(root: Path) -> Finding:
         return Finding("leftovers", OK, "nothing is left of killed runs.")
     size = _gb(sum(leftover.size for leftover in leftovers))
     sentence = f"{len(leftovers)} of killed runs, {size}, such as {leftovers[0].path} ({leftovers[0].why})"
-    return Finding("leftovers", WARNING, f"{sentence}: `ner collect --apply` removes those that are old enough.")
+    return Finding("leftovers", WARNING, f"{sentence}: `make clean` removes them while no run works here.")
 
 
 def output_sizes(root: Path) -> dict[str, int]:

@@ -30,7 +30,7 @@ class CardFacts:
     history, slices, thresholds, confusion: rows of those CSV files. label_issues: how many spans of each split look
     wrongly annotated, or None where nobody looked. lock: md5 by output. content: digest of the packaged model.
 
-    measured: ids, times, energy, machine and versions of the training; registration: version, alias, mlflow_run_id,
+    measured: ids, times, machine and versions of the training; registration: version, alias, mlflow_run_id,
     content, once the model is registered. Without these two the card has only words that the inputs determine.
     """
 

@@ -122,9 +122,9 @@ def versions(facts: CardFacts) -> str:
 
 
 def cost(facts: CardFacts) -> str:
-    """Return what the training took: machine, time, memory, energy, as far as it was recorded."""
+    """Return what the training took: machine, time and memory, as far as it was recorded."""
     if not facts.measured:
-        return "Time, memory and energy are measured anew with each training, and are in its run in MLflow."
+        return "Time and memory are measured anew with each training, and are in its run in MLflow."
     return bullets(cost_lines(facts))
 
 
@@ -150,13 +150,6 @@ def cost_lines(facts: CardFacts) -> Iterable[str]:
         yield f"**GPU time:** {number(seconds * run['gpus'] / 3600, 2)} GPU-hours"
     if run.get("peak_memory_mb"):
         yield f"**Peak memory of the process:** {number(float(run['peak_memory_mb']), 0)} MB"
-    energy = run.get("energy_kwh")
-    if energy is not None:
-        yield f"**Energy:** {number(energy)} kWh by the counters of {text(run.get('energy_of') or 'the machine')}"
-    elif cpu:
-        yield "**Energy:** not known; this machine has no counter of energy that can be read"
-    else:
-        yield "**Energy:** not recorded"
 
 
 def duration(seconds: float) -> str:

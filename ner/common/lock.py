@@ -1,7 +1,7 @@
 """Locks of files, which the system frees when their holder dies: one run at a time on a checkout or an output.
 
 with lock_file(folder / "sweep.lock", "another sweep runs in this checkout: wait until it ends."):
-with lock_checkout(root, "run", "ner collect"):      # leaves a note of who holds it in .ner/run.json
+with lock_checkout(root, "run", "ner train"):      # leaves a note of who holds it in .ner/run.json
 """
 
 import json

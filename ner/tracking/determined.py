@@ -4,7 +4,7 @@ write_training(reports, determined, measured)
 training = training_record(reports / "training.json")      # both parts, and `key`
 training.get("mlflow_run_id")                              # None where only another machine knows it
 
-The second part of a training (ids, times, energy, machine, versions) lies in .ner/trainings/<key>.json of the checkout,
+The second part of a training (ids, times, machine, versions) lies in .ner/trainings/<key>.json of the checkout,
 that of a registration (version, address, ids) in reports/registered.json. Neither is in git or in DVC, and no stage
 reads one to write an output, so that the same inputs give the same bytes.
 """

@@ -19,6 +19,7 @@ from ner.tracking.mlflow_store import (
     log_params,
     registry_errors,
     source_tags,
+    tracking_uri,
     upload,
 )
 
@@ -131,6 +132,15 @@ class LiveRun:
             return False
         self._is_down = False
         return True
+
+
+def watch_system(run_id: str) -> None:
+    """Log system metrics (CPU, memory, GPU power) until the run ends, where MLflow's own variable asks for it."""
+    from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    if MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get():
+        SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=tracking_uri()).start()
 
 
 def find_run(store: Any, run_id: str | None) -> Any:

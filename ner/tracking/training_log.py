@@ -1,6 +1,7 @@
 """What `train` tells: lines on the terminal, curves in MLflow while it goes on, and the reports at its end."""
 
 import os
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -21,8 +22,7 @@ from ner.common.stages import read_stages, shaping
 from ner.common.tables import to_csv
 from ner.params import Params, flatten
 from ner.tracking.determined import write_training
-from ner.tracking.energy import Meter
-from ner.tracking.live_run import LiveRun
+from ner.tracking.live_run import LiveRun, watch_system
 from ner.tracking.runs import run_name, try_tag_training
 
 CURVES = {
@@ -49,7 +49,7 @@ class TrainingLog:
     def __init__(self, reports: Path, live: bool = True) -> None:
         self.reports, self.live = reports, live
         self.began = time.monotonic()  # a clock that is set meanwhile makes no time negative
-        self.meter = Meter()
+        self.cpu_began = cpu_seconds()
         self.facts: dict[str, Any] = {}
         self.measured: dict[str, Any] = {}
         self.run: LiveRun | None = None
@@ -78,10 +78,8 @@ class TrainingLog:
             # with those of the stages before: another limit of `validation`, by itself, does not train anew
             "params": flatten(shaping(params.model_dump(), stages, "models/ner")),
         }
-        if facts["device"] != "cpu":
-            self.meter.watch_gpus()
         if any(checkpoints.glob("checkpoint-*/trainer_state.json")):
-            self.measured["resumed"] = True  # then time and energy are those since
+            self.measured["resumed"] = True  # then time is that since
         if not self.live:
             return
         note = checkpoints / NOTE
@@ -96,6 +94,7 @@ class TrainingLog:
             self.run = LiveRun.open(params.registry.experiment, name, self.measured["params"], tags)
             self.run.log_dataset(manifest)
         if self.run.run_id:
+            watch_system(self.run.run_id)
             write_json(note, {"mlflow_run_id": self.run.run_id})
             print(f"MLflow run {self.run.run_id}", flush=True)
             self.close_killed(self.run, note)
@@ -133,7 +132,6 @@ class TrainingLog:
         class Curves(TrainerCallback):
             def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
                 metrics = curve(logs or {})
-                log.meter.sample()
                 if log.run and state.is_world_process_zero and metrics:
                     log.run.log({**metrics, "epoch": state.epoch or 0.0}, step=state.global_step)
 
@@ -160,9 +158,21 @@ class TrainingLog:
             try_tag_training(run_id, key)
 
     def used(self) -> dict[str, Any]:
-        """Return processor time, memory and energy so far; of several processes only energy, the machine's."""
-        one_process = os.environ.get("WORLD_SIZE", "1") == "1"
-        return {k: v for k, v in self.meter.facts().items() if one_process or k.startswith("energy")}
+        """Return processor time and peak memory so far; nothing where other processes train too."""
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            return {}
+        return {"cpu_seconds": round(cpu_seconds() - self.cpu_began, 1), "peak_memory_mb": peak_memory_mb()}
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of this process and of its children that have ended, user and system."""
+    return sum(os.times()[:4])
+
+
+def peak_memory_mb() -> int:
+    """Return the most memory that this process has held since it began."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(most / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 class ProgressLines(TrainerCallback):

@@ -109,6 +109,8 @@ def blocks(
             f"{path.name}, line {rows[-1].line}: the file ends inside the line of {rows[-1].token!r}, so it is "
             "probably cut short: get it again, or end it with a line break."
         )
+    if rows and strict and report is not None:
+        report.notes["file without a blank line after its last sentence (is it cut short?)"] += 1
     if rows:
         yield rows
 

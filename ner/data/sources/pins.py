@@ -11,7 +11,11 @@ from packaging.requirements import InvalidRequirement, Requirement
 from ner.errors import NerError
 
 LOCK, DEV_LOCK = Path("requirements.lock"), Path("requirements-dev.lock")
-OF_CUDA = ("cuda-", "nvidia-", "triton")  # how the names begin of what only torch's CUDA build needs
+
+
+def is_of_cuda(name: str) -> bool:
+    """Whether only torch's CUDA build needs a package: nvidia-ml-py, plain Python, is in every environment."""
+    return name.startswith(("cuda-", "nvidia-", "triton")) and name != "nvidia-ml-py"
 
 
 def locked(path: Path, here: bool = False) -> dict[str, str]:

@@ -143,10 +143,10 @@ class SplitTables:
         own = keys[split]
         self.small: Tables = {"documents": documents(own)}
         self.sizes = {
-            "tokens": int(own.tokens.sum(dtype=np.int64)),
-            "sentences": len(own.text),
+            "tokens": int(own.sentences["tokens"].sum()),
+            "sentences": len(own.sentences),
             "documents": len(self.small["documents"]),
-            "texts": len(own.first_of_text),
+            "texts": len(own.distinct),
             "split": 1,
         }
 
@@ -177,12 +177,10 @@ class SplitTables:
         """
         own = self.keys[self.split]
         twice = own.of_one_id()
-        ids = {"document_id": own.document_id[twice], "sentence_id": own.sentence_id[twice], "place": own.places(twice)}
-        mean = own.tokens.mean() if len(own.tokens) else np.nan
         return {
             "tokens": pd.DataFrame({"tag": pd.Series(own.tags, dtype="str"), "place": ""}),
-            "sentences": pd.DataFrame({"sentence_tokens": [mean], "place": [""]}),
-            "ids": pd.DataFrame(ids),
+            "sentences": pd.DataFrame({"sentence_tokens": [own.sentences["tokens"].mean()], "place": [""]}),
+            "ids": twice[["document_id", "sentence_id"]].assign(place=own.places(twice)),
         }
 
     def whole(self) -> Tables:
@@ -233,12 +231,12 @@ def prepared_tables(prepared: Path, manifest: dict[str, Any], profile: dict[str,
 def _beside(profile: dict[str, Any], own: Keys) -> dict[str, float]:
     """Return the columns of the table `split` that compare a split with its source's profile."""
     usual = {name: about["entities"] for name, about in profile["types"].items()}
-    letters, tokens = sum(own.letters.values()), int(own.tokens.sum(dtype=np.int64))
+    letters, tokens = sum(own.letters.values()), int(own.sentences["tokens"].sum())
     new = sum(count for script, count in own.letters.items() if script not in profile["scripts"])
     return {
         "drift_from_profile": label_drift(own.entities, usual),
         "entities_a_100_tokens": 100 * sum(own.entities.values()) / max(1, tokens),
-        "sentences_without_entity": own.without_entity / len(own.text) if len(own.text) else 0.0,
+        "sentences_without_entity": own.without_entity / max(1, len(own.sentences)),
         "letters_of_new_scripts": new / letters if letters else 0.0,
     }
 

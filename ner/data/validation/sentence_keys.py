@@ -1,4 +1,4 @@
-"""Keys of sentences that validation keeps in memory: some 50 bytes per sentence, whatever its length.
+"""Keys of sentences that validation keeps in memory: some 30 bytes per sentence, whatever its length.
 
     keys = read_keys(batches, labels, file)
     copies = copy_places(all_keys)                     # of each split, where its documents stood before
@@ -8,10 +8,11 @@ Texts are compared by a hash of 64 bits: of ten million sentences two that diffe
 probability of one in 400,000.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,92 +23,78 @@ from ner.data.fingerprint import COMPARED_TOKENS
 from ner.data.validation.profile import scripts_of
 
 WORD_BREAK = "\t"  # between tokens where two texts are compared
+COLUMNS = {"document_id": np.int32, "sentence_id": np.int32, "line": np.int32, "tokens": np.int32, "text": np.uint64}
 
 
-class Keys(NamedTuple):
-    """Keys of a split. Arrays have a value per sentence, in the order of the file.
+@dataclass(frozen=True)
+class Keys:
+    """Keys of a split.
 
-    line: 0 where it is not known. text: the hash of its tokens. distinct: those of texts of COMPARED_TOKENS or more,
-    sorted, and distinct_at: the sentence where each stands first; first_of_text: the same, sorted. tags: the distinct
-    ones. entities: one a B- tag, by type. letters: of all tokens, by script; empty where nobody asked for them.
+    sentences: a row each, in the order of the file, with COLUMNS. line: 0 where it is not known; tokens: how many;
+    text: their hash. tags: the distinct ones. entities: one a B- tag, by type. letters: of all tokens, by script; empty
+    where nobody asked for them.
     """
 
     file: str
-    document_id: np.ndarray
-    sentence_id: np.ndarray
-    line: np.ndarray
-    tokens: np.ndarray
-    text: np.ndarray
-    distinct: np.ndarray
-    distinct_at: np.ndarray
-    first_of_text: np.ndarray
+    sentences: pd.DataFrame
     tags: list[str]
     entities: dict[str, int]
     without_entity: int
     letters: dict[str, int]
 
-    def places(self, index: np.ndarray) -> pd.Series:
-        return places(self.file, self.line[index], self.document_id[index], self.sentence_id[index])
+    @cached_property
+    def distinct(self) -> pd.DataFrame:
+        """Return the sentences of COMPARED_TOKENS or more whose text stands there for the first time."""
+        return self.sentences[self.sentences["tokens"] >= COMPARED_TOKENS].drop_duplicates("text")
 
-    def document_starts(self) -> np.ndarray:
-        """Return where each run of sentences with one document_id begins."""
-        ids = self.document_id
-        return np.flatnonzero(np.concatenate([np.ones(min(1, len(ids)), bool), ids[1:] != ids[:-1]]))
+    @cached_property
+    def sentence_of_text(self) -> pd.Series:
+        """Return the number of the first sentence of each distinct text, by the text's hash."""
+        return pd.Series(self.distinct.index, index=self.distinct["text"])
 
-    def of_one_id(self) -> np.ndarray:
+    @cached_property
+    def document_starts(self) -> pd.Series:
+        """Return whether a run of sentences with one document_id begins at a sentence."""
+        return self.sentences["document_id"] != self.sentences["document_id"].shift()
+
+    def of_one_id(self) -> pd.DataFrame:
         """Return the sentences whose pair of document_id and sentence_id is not unique."""
-        pairs = (self.document_id.astype(np.int64) << 32) | (self.sentence_id.astype(np.int64) & 0xFFFFFFFF)
-        order = np.argsort(pairs, kind="stable")
-        alike = pairs[order][1:] == pairs[order][:-1]
-        edge = np.zeros(min(1, len(pairs)), bool)
-        return np.sort(order[np.concatenate([edge, alike]) | np.concatenate([alike, edge])])
+        return self.sentences[self.sentences.duplicated(["document_id", "sentence_id"], keep=False)]
+
+    def places(self, rows: pd.DataFrame) -> pd.Series:
+        """Return where these sentences stand, with their index."""
+        columns = (rows[name].to_numpy() for name in ("line", "document_id", "sentence_id"))
+        return places(self.file, *columns).set_axis(rows.index)
 
 
 def read_keys(batches: Iterable[pa.RecordBatch], labels: Sequence[str], file: str, with_letters: bool) -> Keys:
     """Read the keys of a split in one pass. labels: the name of each tag id; an id outside of it becomes the tag
     `#id`.
     """
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in ("document_id", "sentence_id", "line")}
-    lengths_, texts_ = [], []
+    parts = [pd.DataFrame({name: np.empty(0, kind) for name, kind in COLUMNS.items()})]
     tags: Counter[str] = Counter()
     letters: Counter[str] = Counter()
     without = 0
     for batch in batches:
-        for name, parts in columns.items():
-            parts.append(batch[name].to_numpy(zero_copy_only=False))
         tokens, ids = batch["tokens"], batch["ner_tags"]
-        lengths_.append(lengths(tokens).astype(np.int32))
-        text = joined(pc.fill_null(tokens.flatten(), ""), tokens, WORD_BREAK)
-        texts_.append(pd.util.hash_array(text.to_numpy(dtype=object), categorize=False))
+        text = joined(pc.fill_null(tokens.flatten(), ""), tokens, WORD_BREAK).to_numpy(dtype=object)
+        columns = {name: batch[name].to_numpy(zero_copy_only=False) for name in ("document_id", "sentence_id", "line")}
+        columns |= {"tokens": lengths(tokens), "text": pd.util.hash_array(text, categorize=False)}
+        parts.append(pd.DataFrame(columns).astype(COLUMNS))
         names = tag_names(ids, labels)
-        tag_values, counts = np.unique(names[fitting(tokens, ids)[0]].astype(str), return_counts=True)
-        tags.update(dict(zip(tag_values.tolist(), counts.tolist(), strict=True)))
+        tags.update(names[fitting(tokens, ids)[0]].tolist())
         begins = np.array([name.startswith("B-") for name in names], bool)
-        has = np.zeros(len(ids), bool)
-        has[np.repeat(np.arange(len(ids)), lengths(ids))[begins]] = True
-        without += int((~has).sum())
+        without += len(ids) - len(np.unique(np.repeat(np.arange(len(ids)), lengths(ids))[begins]))
         if with_letters:
             letters.update(_letters(tokens))
-    tokens, text = _whole(lengths_, np.int32), _whole(texts_, np.uint64)
-    long = np.flatnonzero(tokens >= COMPARED_TOKENS)
-    distinct, at = np.unique(text[long], return_index=True)
     return Keys(
         file,
-        **{name: _whole(parts, np.int32) for name, parts in columns.items()},
-        tokens=tokens,
-        text=text,
-        distinct=distinct,
-        distinct_at=long[at],
-        first_of_text=np.sort(long[at]),
+        pd.concat(parts, ignore_index=True),
         tags=sorted(tags),
         entities={tag[2:]: tags[tag] for tag in sorted(tags) if tag.startswith("B-")},
         without_entity=without,
         letters=dict(letters),
     )
-
-
-def _whole(parts: list[np.ndarray], kind: Any) -> np.ndarray:
-    return np.concatenate([np.empty(0, kind), *parts])
 
 
 def _letters(tokens: pa.ListArray) -> Counter[str]:
@@ -120,44 +107,34 @@ def _letters(tokens: pa.ListArray) -> Counter[str]:
 
 def documents(keys: Keys) -> pd.DataFrame:
     """Return a row for each run of sentences of one document."""
-    starts = keys.document_starts()
-    return pd.DataFrame({"document_id": keys.document_id[starts], "place": keys.places(starts)})
+    first = keys.sentences[keys.document_starts]
+    return pd.DataFrame({"document_id": first["document_id"], "place": keys.places(first)}).reset_index(drop=True)
 
 
 def copy_places(splits: Mapping[str, Keys]) -> dict[str, pd.Series]:
     """Return, for each document of each split, where the same text stood first, in this split or an earlier one."""
-    first: dict[bytes, tuple[str, int]] = {}
-    places = {}
+    parts = []
     for split, keys in splits.items():
-        starts = keys.document_starts()
-        copies: list[str | None] = [None] * len(starts)
-        for number, part in enumerate(np.split(keys.text, starts[1:]) if len(starts) else []):
-            digest = hashlib.blake2b(part.tobytes(), digest_size=16).digest()
-            other, index = first.setdefault(digest, (split, int(starts[number])))
-            if (other, index) != (split, starts[number]):
-                copies[number] = splits[other].places(np.array([index])).iloc[0]
-        places[split] = pd.Series(copies, dtype="str")
-    return places
+        of_document = keys.sentences["text"].groupby(keys.document_starts.cumsum())
+        text = of_document.agg(lambda hashes: hashes.to_numpy().tobytes()).to_numpy()
+        parts.append(documents(keys).assign(text=text, split=split))
+    every = pd.concat(parts, ignore_index=True)
+    copies = every.groupby("text")["place"].transform("first").where(every.duplicated("text"))
+    return {split: copies[every["split"] == split].reset_index(drop=True) for split in splits}
 
 
 def texts(split: str, splits: Mapping[str, Keys], first: int, last: int) -> pd.DataFrame:
     """Return the table `texts` of the first occurrences among the sentences `first` to `last` of a split."""
     own = splits[split]
-    index = own.first_of_text[slice(*np.searchsorted(own.first_of_text, [first, last]))]
-    table = {"place": own.places(index).to_numpy()}
-    for name, other in splits.items():
-        if name != split:
-            table[f"also_in_{name}"] = _elsewhere(own.text[index], other)
-    return pd.DataFrame(table)
+    rows = own.distinct.loc[first : last - 1]
+    others = {f"also_in_{name}": _elsewhere(rows["text"], other) for name, other in splits.items() if name != split}
+    return pd.DataFrame({"place": own.places(rows), **others}).reset_index(drop=True)
 
 
-def _elsewhere(wanted: np.ndarray, other: Keys) -> pd.Series:
-    places = pd.Series([None] * len(wanted), dtype="str")
-    if len(other.distinct):
-        at = np.minimum(np.searchsorted(other.distinct, wanted), len(other.distinct) - 1)
-        same = np.flatnonzero(other.distinct[at] == wanted)
-        places.iloc[same] = other.places(other.distinct_at[at[same]]).to_numpy()
-    return places
+def _elsewhere(wanted: pd.Series, other: Keys) -> pd.Series:
+    numbers = wanted.map(other.sentence_of_text).dropna()
+    rows = other.sentences.loc[numbers.astype(int)]
+    return other.places(rows).set_axis(numbers.index).reindex(wanted.index)
 
 
 # ---- columns of parquet

@@ -40,6 +40,9 @@ def test_packages_of_another_system_and_cuda_libraries_beside_a_cpu_build_are_no
     (root / "requirements.lock").write_text(f"{of_windows}{hashed}nvidia-no-such==1.0 \\\n{hashed}")
     monkeypatch.setattr(health, "torch_build", lambda: "cpu")
     assert health.check_packages(root).verdict == OK
+    with (root / "requirements.lock").open("a") as lock:
+        lock.write(f"nvidia-ml-py==0.0.1 \\\n{hashed}")  # plain Python, in every environment
+    assert "nvidia-ml-py" in health.check_packages(root).sentence
     monkeypatch.setattr(health, "torch_build", lambda: "")
     assert "nvidia-no-such missing for 1.0" in health.check_packages(root).sentence
 
@@ -49,7 +52,7 @@ def test_the_disk_is_held_against_what_dvc_lock_says_a_run_writes(root):
     assert found.verdict == OK and "writes up to 0.0 GB" in found.sentence
     (root / "dvc.lock").write_text(LOCK % 10**15)
     found = health.check_disk(root)
-    assert found.verdict == PROBLEM and "ner collect" in found.sentence
+    assert found.verdict == PROBLEM and "make clean" in found.sentence
     assert health.check_memory(root).verdict == WARNING
     (root / "reports").mkdir()
     (root / "reports/training.json").write_text('{"peak_memory_mb": 10}')

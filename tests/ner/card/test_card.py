@@ -230,7 +230,7 @@ RUNS = {
         temperature=1.0, test={**FACTS.metrics["test"], "precision": 1.0, "recall": 1.0, "f1": 1.0}, context="sentence"
     ),
     "failed gate": replace(FACTS, gate={**FACTS.gate, "passed": False}),
-    "on a GPU": with_measured(gpu="NVIDIA H100", gpus=2, cpu_seconds=4000.0, peak_memory_mb=3921, energy_kwh=0.4),
+    "on a GPU": with_measured(gpu="NVIDIA H100", gpus=2, cpu_seconds=4000.0, peak_memory_mb=3921),
     "corrected": with_metrics(
         test_corrected={"file": "/home/me/corrected.txt", "sha256": "f" * 64, "changed_words": 210, "support": 121}
         | {"precision": 0.93, "recall": 0.94, "f1": 0.935, "interval": {"f1": [0.92, 0.945]}}
@@ -410,7 +410,6 @@ def test_the_metadata_is_that_of_the_public_card_with_both_splits():
         ("Beside the public card", "| 2 | 0.9450 | 0.9303 | 0.0534 | 0.0610 |"),
         ("Beside the public card", "Its F1 lies below the interval"),
         ("Environmental cost", "1.67 core-hours at most"),
-        ("Environmental cost", "**Energy:** not recorded"),
         ("How to make it again", "git checkout " + "c" * 40),
         ("How to make it again", "ner reproduce ner/3"),
         ("Trace", "| md5 of `models/ner` (`dvc.lock`) | `f00.dir` |"),
@@ -494,11 +493,7 @@ def test_a_corrected_test_set_is_named_without_the_way_to_it():
 @pytest.mark.parametrize(
     ("run", "lines"),
     [
-        ({"cpu_seconds": 4000.0, "peak_memory_mb": 3921}, ["1.11 core-hours", "3,921 MB", "no counter of energy"]),
-        (
-            {"cpu_seconds": 1.0, "energy_kwh": 0.0412, "energy_of": "GPUs (NVML)"},
-            ["0.0412 kWh by the counters of GPUs"],
-        ),
+        ({"cpu_seconds": 4000.0, "peak_memory_mb": 3921}, ["1.11 core-hours", "3,921 MB"]),
         ({"resumed": True}, ["since it was last resumed"]),
         ({"gpu": "NVIDIA H100", "gpus": 2, "seconds": 7200.0}, ["2.0 hours", "4.00 GPU-hours", "NVIDIA H100"]),
     ],

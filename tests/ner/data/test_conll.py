@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ner.data.formats import Report
 from ner.data.formats.columns import read_strict
 from ner.errors import CorpusError, TagError
 from ner.tags import Span, spans_to_tags, tags_to_spans
@@ -130,6 +131,16 @@ def test_a_file_cut_anywhere_inside_a_token_line_is_never_taken_for_a_whole_one(
         if last and not last.startswith(b"-DOCSTART-"):
             with pytest.raises(CorpusError, match=r"train\.txt, line \d+: "):
                 read(GOOD[:end])
+
+
+def test_a_file_that_ends_at_a_line_of_a_sentence_is_read_and_noted(tmp_path):
+    """Many writers leave the last blank line out, so it is no error; a corpus with `expected` counts has one there."""
+    path = tmp_path / "train.txt"
+    for content, notes in ((GOOD + b"\n", 0), (GOOD, 1)):
+        path.write_bytes(content)
+        report = Report()
+        assert list(read_strict(path, report)) == read(GOOD)
+        assert sum("is it cut short?" in note for note in report.notes) == notes
 
 
 word = st.text(

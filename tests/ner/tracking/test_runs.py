@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 
 from ner.errors import RegistryError
 from ner.tracking import live_run
-from ner.tracking.live_run import LiveRun
+from ner.tracking.live_run import LiveRun, watch_system
 from ner.tracking.mlflow_store import client, is_local, shown_uri, tracking_uri
 from ner.tracking.runs import flat_metrics, sync, try_log_evaluation, try_log_gate, try_tag_training
 
@@ -96,6 +96,19 @@ def test_a_run_has_its_parameters_curves_dataset_and_end(home):
     inputs = {i.dataset.name: (i.dataset.digest, i.tags[0].value) for i in found.inputs.dataset_inputs}
     assert inputs == {"mini/train": (("ab" * 32)[:36], "training"), "mini/validation": (("ab" * 32)[:36], "validation")}
     assert (home / "mlflow/data/artifacts" / run.run_id / "artifacts/reports/loss.csv").exists()
+
+
+@pytest.mark.parametrize("wanted", ["true", "false"])
+def test_system_metrics_are_curves_of_the_run_where_mlflows_variable_asks_for_them(store, monkeypatch, wanted):
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", wanted)
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+    run = LiveRun.open("ner", "tiny", {}, {})
+    watch_system(run.run_id)
+    end = time.monotonic() + (20 if wanted == "true" else 0.5)
+    while not (metrics := client().get_run(run.run_id).data.metrics) and time.monotonic() < end:
+        time.sleep(0.1)
+    run.close("FINISHED")
+    assert ("system/cpu_utilization_percentage" in metrics) is (wanted == "true")
 
 
 def test_a_killed_training_goes_on_in_its_run(home):
