@@ -99,7 +99,7 @@ def test_a_run_has_its_parameters_curves_dataset_and_end(home):
 
 
 @pytest.mark.parametrize("wanted", ["true", "false"])
-def test_system_metrics_are_curves_of_the_run_where_mlflows_variable_asks_for_them(store, monkeypatch, wanted):
+def test_system_metrics_are_curves_of_the_run_where_mlflows_variable_asks_for_them(home, monkeypatch, wanted):
     monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", wanted)
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
     run = LiveRun.open("ner", "tiny", {}, {})
