@@ -13,7 +13,7 @@ from ner.data.conll import Sentence
 from ner.data.formats.document import CharSpan, Document, Problem, Report
 from ner.data.formats.format import Format
 from ner.data.formats.offsets import CODE_POINTS, in_code_points, same
-from ner.inference.text import LANGUAGE, Token, paragraphs, sentences
+from ner.inference.text import LANGUAGE, LINE_END, Token, paragraphs, sentences
 from ner.tags import Span, spans_to_tags
 
 SHOWN = 80  # characters of a text in a message
@@ -188,7 +188,7 @@ def cut(
             rows[-1] = rows[-1]._replace(tokens=rows[-1].tokens + words, tags=rows[-1].tags + here)
             offsets[-1] += places
         else:
-            in_text += text.count("\n", counted, tokens[0].start)
+            in_text += len(LINE_END.findall(text, counted, tokens[0].start))
             counted = tokens[0].start
             rows.append(Sentence(0, words, here, line or in_text))
             offsets.append(places)

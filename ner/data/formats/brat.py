@@ -12,6 +12,7 @@ from typing import Any
 from ner.data.formats.alignment import Where, document_of_text, list_span
 from ner.data.formats.document import CharSpan, Document, Problem, Report
 from ner.data.formats.format import Format, Unrecognised
+from ner.data.formats.offsets import in_code_points
 from ner.data.formats.record_files import REPLACEMENT, SURROGATE
 from ner.data.formats.text_files import Progress, lines, pieces
 
@@ -62,6 +63,7 @@ def _annotations(
     path: Path, text: str, form: Format, report: Report
 ) -> tuple[list[CharSpan], list[tuple[CharSpan, str]]]:
     """Return the spans of a file, and those that no range of the text can stand for, with the reason."""
+    bounds: list[tuple[CharSpan, list[CharSpan], str]] = []  # a span, its parts, and why it is none if they are apart
     spans: list[CharSpan] = []
     others: list[tuple[CharSpan, str]] = []
     for number, line in lines(path, form.encoding):
@@ -75,14 +77,19 @@ def _annotations(
             continue
         ranges = [tuple(int(n[:_DIGITS]) for n in part.split(" ")) for part in match["ranges"].split(";")]
         span = CharSpan(ranges[0][0], ranges[-1][1], match["type"], match["text"])
-        if _has_gaps(ranges, text):
-            others.append((span, f"discontinuous: line {number} has the ranges {match['ranges'][:80]}"))
+        parts = [CharSpan(start, end, span.type) for start, end in ranges]
+        bounds.append((span, parts, f"discontinuous: line {number} has the ranges {match['ranges'][:80]}"))
+    _, unit = in_code_points(text, [span for span, *_ in bounds], form.offsets)
+    moved = iter(in_code_points(text, [part for _, parts, _ in bounds for part in parts], unit)[0])
+    for span, parts, reason in bounds:
+        if _has_gaps([next(moved) for _ in parts], text):
+            others.append((span, reason))
         else:
             spans.append(span)
     return spans, others
 
 
-def _has_gaps(ranges: Sequence[Sequence[int]], text: str) -> bool:
+def _has_gaps(parts: Sequence[CharSpan | None], text: str) -> bool:
     """Whether more than white space lies between the parts: BRAT itself ends one at each end of a line."""
-    pairs = zip(ranges, ranges[1:], strict=False)
-    return any(before[1] > after[0] or text[before[1] : after[0]].strip() for before, after in pairs)
+    pairs = zip(parts, parts[1:], strict=False)
+    return any(a and b and (a.end > b.start or bool(text[a.end : b.start].strip())) for a, b in pairs)

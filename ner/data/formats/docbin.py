@@ -9,7 +9,7 @@ from ner.data.formats.document import Document, Problem, Report
 from ner.data.formats.format import Format, Unrecognised
 from ner.data.formats.text_files import Progress, head
 from ner.errors import CorpusError
-from ner.inference.text import LANGUAGE, Token, sentences
+from ner.inference.text import BLANK_LINE, LANGUAGE, Token, sentences
 from ner.tags import Span
 
 ZLIB = b"\x78"  # the first byte of what zlib writes
@@ -69,7 +69,7 @@ def _sentences(doc: Any, language: str) -> Iterator[list[Token]]:
         return
     first = 0
     for token in doc:
-        if token.is_space and token.text.count("\n") > 1:
+        if token.is_space and BLANK_LINE.search(token.text):
             yield from sentences(_tokens(doc[first : token.i]), language)
             first = token.i
     yield from sentences(_tokens(doc[first:]), language)

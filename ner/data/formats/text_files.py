@@ -39,10 +39,10 @@ def head(path: Path, length: int) -> bytes:
 
 
 def has_last_line_end(path: Path) -> bool:
-    """Whether a file that is not empty ends in LF, in whatever encoding."""
+    """Whether a file that is not empty ends in LF or CR, in whatever encoding."""
     with path.open("rb") as file:
         file.seek(-min(4, path.stat().st_size), os.SEEK_END)
-        return file.read().rstrip(b"\0").endswith(b"\n")
+        return file.read().rstrip(b"\0").endswith((b"\n", b"\r"))
 
 
 def pieces(path: Path, encoding: str = "utf-8", progress: Progress | None = None) -> Iterator[str]:
@@ -63,7 +63,7 @@ def pieces(path: Path, encoding: str = "utf-8", progress: Progress | None = None
                     raise CorpusError(_undecodable(error, path.name, line, encoding)) from None
                 if "\0" in text:
                     raise CorpusError(_nul(text, piece, path.name, line))
-                line += text.count("\n")
+                line += text.count(line_end(text))
                 if text and not started:
                     text, started = text.removeprefix(BOM), True
                 if text:
@@ -77,15 +77,15 @@ def pieces(path: Path, encoding: str = "utf-8", progress: Progress | None = None
 
 
 def lines(path: Path, encoding: str = "utf-8", progress: Progress | None = None) -> Iterator[tuple[int, str]]:
-    """Yield number, from 1, and text of every line, without LF or CR LF; the last line needs no line end.
+    """Yield number, from 1, and text of every line, without LF, CR LF, or CR where no line of the file's first piece
+    ends in LF; the last line needs no line end.
 
-    Raises CorpusError as `pieces` does, and for a file whose lines end in CR alone or have no end.
+    Raises CorpusError as `pieces` does, and for a line without an end.
     """
-    number, rest = 0, ""
+    number, rest, end = 0, "", ""
     for piece in pieces(path, encoding, progress):
-        if not number and "\n" not in piece and "\r" in piece.rstrip("\r"):
-            raise CorpusError(f"{path.name}: its lines end in CR alone, as on old Macs: write them with LF or CR LF.")
-        *whole, rest = (rest + piece).split("\n")
+        end = end or line_end(piece)
+        *whole, rest = (rest + piece).split(end)
         for line in whole:
             number += 1
             yield number, line.removesuffix("\r")
@@ -97,12 +97,18 @@ def lines(path: Path, encoding: str = "utf-8", progress: Progress | None = None)
 
 def first_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
     """Yield the first lines of a file that are not blank; a very long last one may be cut."""
-    rest = ""
+    rest, end = "", ""
     for piece in islice(pieces(path, encoding), START):
-        *whole, rest = (rest + piece).split("\n")
+        end = end or line_end(piece)
+        *whole, rest = (rest + piece).split(end)
         yield from (line.removesuffix("\r") for line in whole if line.strip())
     if rest.strip():
         yield rest.removesuffix("\r")
+
+
+def line_end(piece: str) -> str:
+    """Return what ends the lines of a file that begins like this: CR where there is no LF, as on old Macs, else LF."""
+    return "\r" if "\n" not in piece and "\r" in piece else "\n"
 
 
 def _decoder(encoding: str, path: Path) -> codecs.IncrementalDecoder:

@@ -12,7 +12,9 @@ from ner.inference.annotate import annotate, entities
 from ner.inference.text import paragraphs, rules_language, sentences, tokenize
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
-TEXTS = st.text(st.one_of(st.characters(), st.sampled_from(" .'’-\r\n\té🎉\u0301\u200dאבn'tU.S1")), max_size=60)
+NUMBERS = ("en", "de", "nb", "nn", "da", "hu", "ar", "fa", "el", "sr", "am", "xx")  # spaCy's rules differ in these
+CHARACTERS = st.sampled_from(" .'’-\r\n\t\x85\u2028\u2029王กé🎉\u0301\u200dאבn'tU.S1")
+TEXTS = st.text(st.one_of(st.characters(), CHARACTERS), max_size=60)
 
 
 class CapitalsArePeople:
@@ -55,6 +57,8 @@ def words(text: str) -> list[str]:
         ("He left (for Rome): late", ["He", "left", "(", "for", "Rome", ")", ":", "late"]),
         ("in 1995. He", ["in", "1995", ".", "He"]),
         ("1. Anna\n2. Bo", ["1.", "Anna", "2.", "Bo"]),
+        ("June 14.", ["June", "14", "."]),
+        ("14.", ["14", "."]),
         ("Sao\u00a0Paulo\u2028Rio\x1cLima", ["Sao", "Paulo", "Rio", "Lima"]),
         ("a\x00b \x00", ["a\x00b", "\x00"]),
         ("ab" * 150 + "!?" + "👍🏽" * 2, ["ab" * 100, "ab" * 50, "!", "?", "👍🏽", "👍🏽"]),
@@ -103,6 +107,9 @@ def test_a_megabyte_without_a_space_is_cut_in_seconds_and_nothing_is_lost(part, 
         ("fr", "l'Assemblée", ["l'", "Assemblée"]),
         ("en", "l'Assemblée", ["l'Assemblée"]),
         ("xx", "Ana, Bo.", ["Ana", ",", "Bo", "."]),
+        *((code, "a 14. (3.5.) 1969.", ["a", "14", ".", "(", "3.5", ".", ")", "1969", "."]) for code in NUMBERS),
+        ("bo", "བོད་ལྗོངས", ["བོ", "ད", "་", "ལྗོ", "ང", "ས"]),
+        ("ja", "ｱｲ東京とPari", ["ｱ", "ｲ", "東", "京", "と", "Pari"]),
     ],
 )
 def test_the_rules_of_the_language_cut_and_scripts_without_spaces_are_cut_by_character(language, text, expected):
@@ -136,6 +143,23 @@ def test_several_threads_may_ask_at_once():
     texts = [f"Anna {i} met Bo. Then Cleo left." * 20 for i in range(40)]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(tokenize, texts)) == [tokenize(text) for text in texts]
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "th"])
+@pytest.mark.parametrize("script", ["王海平在北原港见到了。", "สวัสดี", "東京へ行った、", "ខ្ញុំទៅ", "王a海1平Rome在。"])
+def test_a_text_of_any_length_is_cut_as_its_beginning_is(script, language):
+    once, often = tokenize(script, language), tokenize(script * 50, language)
+    assert [token.text for token in often] == [token.text for token in once] * 50
+    assert not [token for token in once if len(token.text) > 4]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\x85", "\u2028"])
+def test_a_line_end_of_any_kind_ends_no_paragraph_and_a_blank_line_does(end):
+    text = f"It was Ilka{end}Brandvold.{end} \t{end}Then{end}{end}{end}Bo\u2029Cleo"
+    parts = [[token.text for token in part] for part in paragraphs(text)]
+    assert parts == [["It", "was", "Ilka", "Brandvold", "."], ["Then"], ["Bo"], ["Cleo"]]
+    found = annotate(CapitalsArePeople(), [text])[0]
+    assert [text[e["start"] : e["end"]] for e in found] == ["It", f"Ilka{end}Brandvold", "Then", "Bo", "Cleo"]
 
 
 @given(TEXTS)
