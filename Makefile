@@ -101,7 +101,7 @@ up: $(ENV)  ## Prefect server, MLflow server, a worker and the watch of promotio
 serve: $(ENV)  ## the champion over HTTP, with a page to try it; another version: ner serve --model ner/1
 	@python -m ner serve
 
-bench: $(ENV)  ## how fast prediction and training are, as ratios to transformers, on an idle machine: make bench [ONLY=training]
+bench: $(ENV)  ## how fast prediction, training and a run with nothing to do are, as ratios, on an idle machine: make bench [ONLY=training]
 	@cd bench && python -m dvc repro --force --keep-going $(ONLY)
 
 faults: $(DEV)  ## break everything on purpose: processes killed, disks filled, servers gone (half an hour)
