@@ -1,11 +1,11 @@
 """What a person corrected in an annotation tool, taken back: a new corpus with those documents in their old places.
 
 Run     ner corrections export.json local/corrected     (then data.source: local/corrected)
-Reads   the export of the tool, in any form that ner.data.formats recognises; data/prepared, which the tasks were made
-        from
+Reads   the export of the tool, in any form that ner.data.formats recognises; data/prepared, if there is a corpus
 Writes  OUTPUT/{train,valid,test}.txt (two columns, IOB2), OUTPUT.changes.csv: every entity that came, went or was lost
 
-A document named `train-12` takes the place of that one, on the corpus' own tokens; any other one is added to train.
+A document named `train-12` takes the place of that one, on the corpus' own tokens; any other one is added to train,
+which is the whole corpus where there was none.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from ner.common.tables import to_csv
 from ner.data.formats import CharSpan, Document, Problem, Report, read, recognise
 from ner.data.formats.alignment import align
 from ner.data.formats.writers import write
-from ner.data.prepared import read_manifest
+from ner.data.prepared import MANIFEST, read_manifest
 from ner.errors import InputError
 from ner.inference.text import Token
 from ner.tags import Span, spans_to_tags
@@ -62,8 +62,12 @@ class Corrections:
 
 
 def take_back(export: Path, prepared: Path) -> Corrections:
-    """Read an export and put its documents into the corpus of `prepared`. Raises CorpusError of the export."""
-    names = [*SPLITS, *([UNLABELLED] if UNLABELLED in read_manifest(prepared) else [])]
+    """Read an export and put its documents into the corpus of `prepared`; they are the corpus where none is there.
+
+    Raises CorpusError of the export.
+    """
+    manifest = read_manifest(prepared) if (prepared / MANIFEST).exists() else {}
+    names = [split for split in (*SPLITS, UNLABELLED) if split in {*manifest, *manifest.get("splits", ())}]
     known = {document.name: document for split in names for document in corpus_documents(prepared, split)}
     result = Corrections({split: [] for split in SPLITS})
     back: dict[str, Document] = {}
@@ -147,12 +151,13 @@ def _row(name: str, change: str, span: CharSpan, reason: str = "") -> list[Any]:
 
 
 def write_corpus(output: Path, result: Corrections) -> None:
-    """Write the corpus and beside it what changed. Raises InputError where `output` is there already."""
+    """Write the splits and beside them what changed. Raises InputError where `output` is there already."""
     if output.exists():
         raise InputError(f"{output} is there already: name another folder, or remove it.")
     with replacing_folder(output) as temporary:
-        for split, file in FILES.items():
-            write(temporary / file, result.splits[split], "conll")
+        for split, documents in result.splits.items():
+            if documents:
+                write(temporary / FILES[split], documents, "conll")
     read_problems = [[p.document, "lost", p.type, p.text, "", "", p.reason] for p in result.report.listed]
     write_text(output.with_name(f"{output.name}.changes.csv"), to_csv(CHANGES, result.changes + read_problems))
 
@@ -171,5 +176,6 @@ def main(
     write_corpus(output, result)
     print("\n".join(result.lines()))
     lost = [f"not kept: {problem}" for problem in result.report.listed + result.listed]
-    print("\n".join([*lost[:SHOWN], f"{output}.changes.csv lists every change; to train with them set"]))
-    print(f"data.source: {output}", flush=True)
+    print("\n".join([*lost[:SHOWN], f"{output}.changes.csv lists every change"]))
+    is_whole = all(result.splits.values())
+    print(f"to train with them set data.source: {output}" if is_whole else f"to train with them: ner new-data {output}")

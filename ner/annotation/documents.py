@@ -16,7 +16,7 @@ import numpy as np
 
 from ner.data.conll import Sentence
 from ner.data.entities import unit_numbers
-from ner.data.formats import Document, Report, read, recognise
+from ner.data.formats import Document, Format, Recognised, Report, read, recognise
 from ner.data.prepared import read_manifest, read_split, to_tags
 from ner.errors import InputError
 from ner.inference.decoding import best_tags
@@ -38,10 +38,6 @@ class Seen:
     document: Document
     probabilities: list[np.ndarray]
     labels: Sequence[str]
-
-    @property
-    def tokens(self) -> int:
-        return sum(len(sentence.tokens) for sentence in self.document.sentences)
 
     def predicted_tags(self) -> list[list[str]]:
         """Return what the model says, in valid IOB2."""
@@ -87,10 +83,15 @@ def source_documents(source: str, prepared: Path, language: str | None, report: 
 
 
 def _of_files(path: Path, language: str | None, report: Report) -> Iterator[Document]:
-    recognised = recognise(path)
+    for file, form in forms_of(recognise(path)):
+        yield from read(file, replace(form, language=form.language or language), report)
+
+
+def forms_of(recognised: Recognised) -> Iterator[tuple[Path, Format]]:
+    """Yield each file of what was recognised, with its format."""
     for split, files in recognised.files.items():
         form = (recognised.unlabelled or recognised.format) if split == UNLABELLED else recognised.format
-        yield from read(files, replace(form, language=form.language or language), report)
+        yield from ((file, form) for file in files)
 
 
 def look(documents: Iterable[Document], tagger: Any) -> Iterator[Seen]:

@@ -1,18 +1,18 @@
-"""Which documents are worth a person's time: where the model is least sure, or most sure that the annotation is wrong.
+"""Why a document is worth a person's time: the model is not sure of it, or sure that its annotation is wrong.
 
-chosen = most_uncertain(look(documents, tagger), 100)        # best first, each with its score and why
-chosen = most_contradicted(look(documents, tagger), 100)
+candidates = map(uncertain, look(documents, tagger))           # each with its score and why; ner.annotation.diversity
+chosen = most_contradicted(look(documents, tagger), 100)       # best first
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import numpy as np
 
 from ner.annotation.documents import Seen
+from ner.data.formats import Document
 from ner.data.predictions import Predictions
 from ner.errors import InputError
 from ner.inference.probability import span_score
@@ -23,52 +23,78 @@ UNCERTAINTY, CONTRADICTION = "uncertainty", "contradiction"
 SHORT = 20  # tokens: a shorter document counts as one of so many, or a single doubtful word would lead the list
 REASONS = 3  # places that are named for a document
 
+Doubt = tuple[float, str]  # how many entities are probably wrong or missed at a place, and what stands there
+
 
 @dataclass(frozen=True)
 class Chosen:
-    """A document to annotate. score: expected_errors, or the sum of contradictions; why: the places that count most."""
+    """A document to annotate, as it came, and with the entities of a model or another tool (guess), if there are any.
 
-    seen: Seen
+    score: expected errors in 100 tokens, or the sum of contradictions; why: the places that count most; alike: how many
+    other documents nearly equal it.
+    """
+
+    document: Document
+    guess: Document | None
     score: float
     why: str
+    alike: int = 0
 
-    def __lt__(self, other: "Chosen") -> bool:
-        return self.score < other.score
+    @property
+    def tokens(self) -> int:
+        return sum(len(sentence.tokens) for sentence in self.document.sentences)
 
-
-def most_uncertain(documents: Iterable[Seen], number: int) -> list[Chosen]:
-    """Return the `number` documents with the most expected errors for their length; only so many are kept in memory."""
-    heap: list[tuple[float, int, Chosen]] = []
-    for index, seen in zip(count(), documents):
-        errors, why = expected_errors(seen)
-        choice = Chosen(seen, 100 * errors / max(seen.tokens, SHORT), why)
-        heapq.heappush(heap, (choice.score, -index, choice))
-        if len(heap) > number:
-            heapq.heappop(heap)
-    return [choice for *_, choice in sorted(heap, key=lambda entry: entry[:2], reverse=True)]
+    def filled_in(self) -> Document:
+        """Return the document as a person finds it: its own annotation where it has one, else the guess."""
+        return self.document if self.document.labelled or not self.guess else self.guess
 
 
-def expected_errors(seen: Seen) -> tuple[float, str]:
-    """Return how many entities are probably wrong or missed, and the places where most of that comes from.
+def doubtful(document: Document, guess: Document | None, doubts: Sequence[Doubt], unseen: float = 0.0) -> Chosen:
+    """Return the document with its expected errors in 100 tokens. unseen: entities missed in a token, beside doubts."""
+    tokens = sum(len(sentence.tokens) for sentence in document.sentences)
+    errors = sum(doubt for doubt, _ in doubts) + unseen * tokens
+    worst = heapq.nlargest(REASONS, doubts, key=lambda doubt: doubt[0])
+    return Chosen(document, guess, 100 * errors / max(tokens, SHORT), "; ".join(text for _, text in worst))
+
+
+def shown_names(choice: Chosen) -> set[str]:
+    """Return the entities of a document in lower case; without annotation or guess, its words that may be names."""
+    shown = choice.filled_in()
+    if shown.labelled or choice.guess:
+        return {span.text.casefold() for span in shown.entities() if span.text}
+    return {word.casefold() for word in capitalised(shown)}
+
+
+def capitalised(document: Document) -> Iterator[str]:
+    """Yield the words with a capital, of sentences that are not all capitals."""
+    for sentence in document.sentences:
+        if any(token.islower() for token in sentence.tokens):
+            yield from (token for token in sentence.tokens if token[0].isupper())
+
+
+def uncertain(seen: Seen) -> Chosen:
+    """Return the document with what the model makes of it, and the errors that are to be expected in that."""
+    return doubtful(seen.document, seen.predicted(), expected_errors(seen))
+
+
+def expected_errors(seen: Seen) -> list[Doubt]:
+    """Return for each place how many entities are probably wrong or missed.
 
     By the calibrated probabilities: 1 - score of each entity found, and where none was found the probability that one
     begins there.
     """
     begins = [index for index, label in enumerate(seen.labels) if label.startswith("B-")]
-    total, places = 0.0, []
+    places = []
     for sentence, rows, tags in zip(seen.document.sentences, seen.probabilities, seen.predicted_tags(), strict=True):
         starts = rows[:, begins]
         for span in tags_to_spans(tags):
             score = span_score(rows, *span, seen.labels)
-            total += 1 - score
             places.append((1 - score, f"{span.type} '{' '.join(sentence.tokens[span.start : span.end])}' {score:.2f}"))
         for token in np.flatnonzero([tag == "O" for tag in tags]):
-            missed = float(starts[token].sum())
-            total += missed
             guess = seen.labels[begins[int(starts[token].argmax())]][2:] if begins else ""
-            places.append((missed, f"O '{sentence.tokens[token]}', {guess} {float(starts[token].max(initial=0)):.2f}"))
-    worst = heapq.nlargest(REASONS, places, key=lambda place: place[0])
-    return total, "; ".join(text for _, text in worst)
+            text = f"O '{sentence.tokens[token]}', {guess} {float(starts[token].max(initial=0)):.2f}"
+            places.append((float(starts[token].sum()), text))
+    return places
 
 
 def most_contradicted(documents: Iterable[Seen], number: int) -> list[Chosen]:
@@ -81,10 +107,10 @@ def most_contradicted(documents: Iterable[Seen], number: int) -> list[Chosen]:
     if issues is None or not len(issues):
         return []
     choices = [
-        Chosen(some[index], float(rows["confidence"].sum()), "; ".join(_contradictions(rows)))
-        for index, rows in issues.groupby("document_id", sort=True)
+        Chosen(some[i].document, some[i].predicted(), float(rows["confidence"].sum()), "; ".join(_contradictions(rows)))
+        for i, rows in issues.groupby("document_id", sort=True)
     ]
-    return sorted(choices, reverse=True)[:number]
+    return sorted(choices, key=lambda choice: choice.score, reverse=True)[:number]
 
 
 def _contradictions(rows: Any) -> Iterator[str]:
@@ -93,10 +119,7 @@ def _contradictions(rows: Any) -> Iterator[str]:
 
 
 def as_predictions(some: list[Seen]) -> Predictions:
-    """Return the documents as one split, numbered from 0; temperature 1, as probabilities are calibrated already.
-
-    Temperature 1, since the probabilities are calibrated already.
-    """
+    """Return the documents as one split, numbered from 0; temperature 1, as probabilities are calibrated already."""
     labels = list(some[0].labels)
     sentences = [(i, sentence) for i, seen in enumerate(some) for sentence in seen.document.sentences]
     unlabelled = [seen.document.name for seen in some if not seen.document.labelled]

@@ -2,8 +2,9 @@
 
     write_tasks(Path("tasks.json"), chosen, "label-studio", "ner version 3", types)
 
-What nobody annotated is filled in with the model's entities; an annotated document keeps its annotation, so that
-no person's work is replaced by a guess, and the task says where the model reads it otherwise.
+What nobody annotated is filled in with the entities of the model or of another tool, if there is one; an annotated
+document keeps its annotation, so that no person's work is replaced by a guess, and the task says where the model reads
+it otherwise.
 """
 
 import json
@@ -20,7 +21,7 @@ from ner.data.formats import Document
 from ner.data.formats.writers import write
 
 ANNOTATED = "annotated"  # the name of the filled-in annotation where it is not the model's
-TABLE = ["rank", "document", "tokens", "score", "annotated", "why"]
+TABLE = ["rank", "document", "tokens", "score", "alike", "annotated", "why"]
 
 Records = list[dict[str, Any]]
 
@@ -28,12 +29,12 @@ Records = list[dict[str, Any]]
 def write_tasks(path: Path, chosen: Sequence[Chosen], tool: str, model: str, types: Sequence[str]) -> list[Path]:
     """Write the tasks, beside them why each was chosen (`.why.csv`) and for Label Studio its labels (`.labels.xml`).
 
-    model: its name, for the tool. types: that a person can choose from. Returns the files.
+    model: its name, for the tool. types: that a person can choose from; no labels without them. Returns the files.
     """
     write_text(path, TOOLS[tool](chosen, model))
     table = path.with_name(f"{path.name}.why.csv")
     write_text(table, to_csv(TABLE, why_rows(chosen)))
-    if tool != "label-studio":
+    if tool != "label-studio" or not types:
         return [path, table]
     interface = path.with_name(f"{path.name}.labels.xml")
     write_text(interface, label_config(types))
@@ -45,30 +46,27 @@ def why_rows(chosen: Sequence[Chosen]) -> list[list[Any]]:
     return [
         [
             rank,
-            o.seen.document.name,
-            o.seen.tokens,
-            f"{o.score:.4f}",
-            "yes" if o.seen.document.labelled else "no",
-            o.why,
+            choice.document.name,
+            choice.tokens,
+            f"{choice.score:.4f}",
+            choice.alike,
+            "yes" if choice.document.labelled else "no",
+            choice.why,
         ]
-        for rank, o in enumerate(chosen, start=1)
+        for rank, choice in enumerate(chosen, start=1)
     ]
-
-
-def filled_in(choice: Chosen) -> Document:
-    """Return the document as a person finds it: its own annotation where it has one, else the model's."""
-    return choice.seen.document if choice.seen.document.labelled else choice.seen.predicted()
 
 
 def _label_studio(chosen: Sequence[Chosen], model: str) -> str:
     """Return Label Studio's tasks with predictions; an annotated document has its annotation first."""
-    tasks = _records([filled_in(choice) for choice in chosen], "label-studio", predictions=True)
-    models = _records([choice.seen.predicted() for choice in chosen], "label-studio", predictions=True)
-    for task, by_model, choice in zip(tasks, models, chosen, strict=True):
-        (filled,), (guess,) = task["predictions"], by_model["predictions"]
-        guess |= {"model_version": model, "score": _score(choice)}
-        filled["model_version"] = ANNOTATED
-        task["predictions"] = [filled, guess] if choice.seen.document.labelled else [guess]
+    tasks = _filled(chosen, "label-studio", predictions=True)
+    guesses = iter(_records([choice.guess for choice in chosen if choice.guess], "label-studio", predictions=True))
+    for task, choice in zip(tasks, chosen, strict=True):
+        (filled,) = task["predictions"]
+        task["predictions"] = [filled | {"model_version": ANNOTATED}] if choice.document.labelled else []
+        if choice.guess:
+            (guess,) = next(guesses)["predictions"]
+            task["predictions"].append(guess | {"model_version": model, "score": _score(choice)})
         task["data"] |= _facts(choice, model)
         for result in (r for prediction in task["predictions"] for r in prediction["result"]):
             value, text = result["value"], task["data"]["text"]
@@ -93,11 +91,11 @@ def _prodigy(chosen: Sequence[Chosen], model: str) -> str:
 
 
 def _filled(chosen: Sequence[Chosen], tool: str, **options: Any) -> Records:
-    return _records([filled_in(choice) for choice in chosen], tool, **options)
+    return _records([choice.filled_in() for choice in chosen], tool, **options)
 
 
 def _facts(choice: Chosen, model: str) -> dict[str, Any]:
-    return {"score": _score(choice), "model": model, "why": choice.why}
+    return {"score": _score(choice), "why": choice.why} | ({"model": model} if choice.guess else {})
 
 
 def _score(choice: Chosen) -> float:

@@ -3,14 +3,16 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ner.annotation.annotate import annotate
+from ner.annotation.annotate import Request, annotate
 from ner.annotation.corrections import take_back, write_corpus
+from ner.annotation.diversity import most_varied
 from ner.annotation.documents import Seen, corpus_documents, look, rejoined
-from ner.annotation.selection import expected_errors, most_contradicted, most_uncertain
+from ner.annotation.selection import expected_errors, most_contradicted, uncertain
 from ner.annotation.tasks import write_tasks
 from ner.common.files import sha256_file
 from ner.data.conll import Sentence
@@ -35,12 +37,24 @@ def tagger(tiny_model):
 
 
 def run(output, tool, source, by, model, prepared, number=100):
-    return annotate(output, tool, number, str(source), by, str(model), prepared, Report())
+    return annotate(output, tool, Request(number, str(source), None, by, str(model), prepared))
 
 
 def texts_file(tmp_path):
     path = tmp_path / "texts.jsonl"
     path.write_text("".join(json.dumps({"id": f"t{i}", "text": text}) + "\n" for i, text in enumerate(TEXTS)))
+    return path
+
+
+def spans_file(tmp_path):
+    """The texts with spans as another tool writes them."""
+    rows = []
+    for index, text in enumerate(TEXTS):
+        at = {word: text.find(word) for word in ("Marta Okafor", "Helvion Steel") if word in text}
+        entities = [{"start": start, "end": start + len(word), "label": "PER"} for word, start in at.items()]
+        rows.append({"id": f"t{index}", "text": text, "entities": entities})
+    path = tmp_path / "spans.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
@@ -50,6 +64,13 @@ def seen(tags, confidence, annotated=None, name="d"):
     rows[np.arange(len(tags)), [LABELS.index(tag) for tag in tags]] = confidence
     tokens = [f"w{index}" for index in range(len(tags))]
     return Seen(Document(name, [Sentence(0, tokens, annotated or ["O"] * len(tags), 1)]), [rows], LABELS)
+
+
+def with_words(document, word):
+    (sentence,) = document.sentences
+    return replace(
+        document, sentences=[sentence._replace(tokens=[f"{word * 5}{i}" for i, _ in enumerate(sentence.tags)])]
+    )
 
 
 def corrected(text, spans):
@@ -83,7 +104,7 @@ def by_label_studio(task):
     def code_points(offset):
         return len(text.encode("utf-16-le")[: 2 * offset].decode("utf-16-le"))
 
-    values = [result["value"] for result in task["predictions"][0]["result"]]
+    values = [result["value"] for prediction in task["predictions"][:1] for result in prediction["result"]]
     spans = [CharSpan(code_points(v["start"]), code_points(v["end"]), v["labels"][0], v["text"]) for v in values]
     assert all(text[span.start : span.end] == span.text for span in spans)
     spans = corrected(text, spans)
@@ -120,11 +141,16 @@ def by_prodigy(task):
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-@pytest.mark.parametrize("source", ["texts", "train"])
+@pytest.mark.parametrize("source", ["texts", "train", "spans", "bare"])
 def test_what_a_person_corrects_in_a_tool_is_read_back_span_by_span(tool, source, tmp_path, tiny_model, prepared):
     tasks, back = tmp_path / "tasks", tmp_path / ("export.json" if tool == "label-studio" else "export.jsonl")
-    path = texts_file(tmp_path) if source == "texts" else source
-    chosen = run(tasks, tool, path, "uncertainty", tiny_model, prepared)
+    request = {
+        "texts": Request(9, str(texts_file(tmp_path)), model=str(tiny_model)),
+        "train": Request(9, "train", model=str(tiny_model), prepared=prepared),
+        "spans": Request(9, spans=spans_file(tmp_path)),
+        "bare": Request(9, str(texts_file(tmp_path))),
+    }[source]
+    chosen = annotate(tasks, tool, request)
     wanted = export(tool, tasks, back)
     assert len(wanted) == len(chosen) and any(wanted.values())
     found, report = recognise(back), Report()
@@ -152,7 +178,7 @@ def test_a_task_says_the_score_the_model_and_the_reason(tool, tmp_path, tiny_mod
         assert first["predictions"][0]["model_version"] == str(tiny_model) and first["annotations"] == []
         assert '<Label value="PER"/>' in (tmp_path / "tasks.labels.xml").read_text()
     rows = list(csv.DictReader((tmp_path / "tasks.why.csv").open(encoding="utf-8")))
-    assert [row["document"] for row in rows] == [one.seen.document.name for one in chosen]
+    assert [row["document"] for row in rows] == [one.document.name for one in chosen]
 
 
 def test_an_annotated_document_keeps_its_annotation_beside_the_models(tmp_path, tiny_model, prepared):
@@ -163,16 +189,14 @@ def test_an_annotated_document_keeps_its_annotation_beside_the_models(tmp_path, 
         values = [r["value"] for r in annotated["result"]]
         name = task["data"]["document"]
         assert [(v["start"], v["end"], v["labels"][0]) for v in values] == [s[:3] for s in gold[name].entities()]
-        assert annotated["model_version"] == "annotated" and len(model["result"]) == len(
-            one.seen.predicted().entities()
-        )
+        assert annotated["model_version"] == "annotated" and len(model["result"]) == len(one.guess.entities())
 
 
 def test_expected_errors_are_what_the_probabilities_say():
-    errors, why = expected_errors(seen(["B-PER", "O"], 0.8))
+    (entity, why), (missed, _) = expected_errors(seen(["B-PER", "O"], 0.8))
     # the entity: 0.8, and 1 - 0.05 that the next token does not go on; the O: two B- tags of 0.05 each
-    assert errors == pytest.approx(1 - 0.8 * 0.95 + 0.1)
-    assert why.startswith("PER 'w0' 0.76")
+    assert (entity, missed) == pytest.approx((1 - 0.8 * 0.95, 0.1))
+    assert why == "PER 'w0' 0.76" and uncertain(seen(["B-PER", "O"], 0.8)).why.startswith(f"{why}; O 'w1'")
 
 
 @pytest.mark.parametrize(("gap", "found"), [(" ", ["St. Louis"]), ("\n", ["St.\nLouis"]), ("\n\n", ["St.", "Louis"])])
@@ -186,8 +210,9 @@ def test_an_entity_goes_over_a_guessed_sentence_end_but_over_no_blank_line(gap, 
 
 
 def test_the_least_sure_documents_come_first_and_no_more_than_asked_for():
-    some = [seen(["B-PER", "I-PER", *["O"] * 30], confidence, name=str(confidence)) for confidence in (0.9, 0.5, 0.7)]
-    assert [one.seen.document.name for one in most_uncertain(iter(some), 2)] == ["0.5", "0.7"]
+    some = [seen(["B-PER", "I-PER", *["O"] * 30], sure, name=str(sure)) for sure in (0.9, 0.5, 0.7)]
+    some = [replace(one, document=with_words(one.document, word)) for one, word in zip(some, "abc", strict=True)]
+    assert [one.document.name for one in most_varied(map(uncertain, some), 2)] == ["0.5", "0.7"]
 
 
 def test_the_documents_that_the_model_surely_contradicts_come_first():
@@ -196,7 +221,7 @@ def test_the_documents_that_the_model_surely_contradicts_come_first():
     some[7] = seen(right, 0.97, annotated=["B-LOC", "I-LOC", *right[2:]], name="7")
     some[21] = seen(right, 0.97, annotated=["B-LOC", "I-LOC", "O", "O", "O", "O", "O", "O"], name="21")
     chosen = most_contradicted(iter(some), 5)
-    assert [one.seen.document.name for one in chosen] == ["21", "7"]
+    assert [one.document.name for one in chosen] == ["21", "7"]
     assert "'w4': annotated O, model B-LOC 0.97" in chosen[0].why
 
 
@@ -222,7 +247,7 @@ def test_unlabelled_texts_of_the_corpus_come_back_as_new_documents_of_train(tmp_
     about = {"parquet": "unlabelled.parquet", "sha256": sha256_file(folder / "unlabelled.parquet")}
     (folder / "manifest.json").write_text(json.dumps(manifest | {"unlabelled": about}))
     chosen = run(tmp_path / "tasks", "prodigy", "unlabelled", "uncertainty", tiny_model, folder)
-    assert not any(one.seen.document.labelled for one in chosen)
+    assert not any(one.document.labelled for one in chosen)
     wanted = export("prodigy", tmp_path / "tasks", tmp_path / "export.jsonl")
     result = take_back(tmp_path / "export.jsonl", folder)
     assert (result.replaced, result.added) == (0, len(chosen)) and not result.listed
@@ -236,7 +261,7 @@ def test_unlabelled_texts_of_the_corpus_come_back_as_new_documents_of_train(tmp_
 @pytest.fixture
 def train_tasks(tmp_path, tagger, prepared):
     """Two documents of train as doccano has them after annotation, unchanged."""
-    chosen = most_uncertain(look(corpus_documents(prepared, "train"), tagger), 2)
+    chosen = most_varied(map(uncertain, look(corpus_documents(prepared, "train"), tagger)), 2)
     write_tasks(tmp_path / "tasks.jsonl", chosen, "doccano", "ner", ["PER"])
     return [json.loads(line) for line in (tmp_path / "tasks.jsonl").read_text(encoding="utf-8").splitlines()]
 
