@@ -65,7 +65,8 @@ def annotate(output: Path, tool: str, request: Request, types: Sequence[str] = (
     chosen = distinct(chosen)
     if not chosen:
         source = request.spans or request.source or UNLABELLED
-        raise InputError(f"nothing to annotate: {source} has no document that could be chosen by {request.by}.")
+        why = next((f" ({problem.reason})" for problem in request.report.listed if problem.kind == "document"), "")
+        raise InputError(f"nothing to annotate: {source} has no document that could be chosen by {request.by}{why}.")
     types = types or sorted({label[2:] for label in labels} - {""} | {*request.report.types} | entity_types(chosen))
     write_tasks(output, chosen, tool, model, types)
     return chosen
@@ -153,7 +154,7 @@ def main(
     cells = [[*map(str, row[:-1]), row[-1][:LONGEST_REASON]] for row in rows]
     print(plain_table([TABLE, *cells], "lrrrrll"))
     alike = sum(choice.alike for choice in chosen)
-    left_out = f", {alike:,} nearly equal ones left out" if alike else ""
+    left_out = f", left out as nearly equal to one of them: {alike:,}" if alike else ""
     rule = by if by == CONTRADICTION else f"{by if model or spans else 'possible names'} and diversity"
     print(f"{len(chosen)} documents in {output}, chosen by {rule}{left_out}; why each: {output}.why.csv", flush=True)
     if to == "label-studio" and not Path(f"{output}.labels.xml").exists():
