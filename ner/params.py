@@ -194,8 +194,16 @@ class SweepParams(Block):
 
 
 class RegistryParams(Block):
-    model: Annotated[str, Field(min_length=1, pattern=r"^[^/:\s]+$")]
-    experiment: Name
+    model: Annotated[str, Field(min_length=1, max_length=255)]
+    experiment: Annotated[Name, Field(max_length=255)]
+
+    @field_validator("model")
+    @classmethod
+    def _has_an_address(cls, name: str) -> str:
+        """Refuse a name that MLflow does not register, or does not find again by `models:/<name>@champion`."""
+        if wrong := sorted({c for c in name if c in "/:.%\"'?@" or c.isspace() or not c.isprintable()}):
+            raise ValueError(f"a name that MLflow can register and load, without {' '.join(map(ascii, wrong))}")
+        return name
 
 
 class LimitsParams(Block):

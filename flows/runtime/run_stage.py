@@ -12,6 +12,7 @@ from flows.runtime.dvc_cache import forget_damaged
 from flows.runtime.dvc_graph import DVC_BUSY, why_changed
 from flows.runtime.dvc_remote import NOT_SHARED, receive, remote_of, send, stage_key, turn
 from ner.common.files import read_json
+from ner.common.full_disk import is_full
 from ner.common.process import OutOfTime, stream
 from ner.errors import BusyError, GateFailed, NerError, ValidationFailed
 
@@ -31,7 +32,6 @@ TOO_LONG = (
     "it took more than {:g} min, its limit, and was ended; set limits.stage_minutes_of in params.yaml higher, "
     "or find out in its log what it waits for, then run the same command again."
 )
-_FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _STATUS = re.compile(r"exited with (-?\d+)$")
 _BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by|has locks on it")
 _HOLDER = re.compile(r"^\s*\(PID (\d+)\): (.+)$")
@@ -180,7 +180,7 @@ class _Listener:
             return f"{self._name}: it was killed (signal {-self.status}); {why}."
         if self.status is not None:
             return f"{self._name}: it ended with status {self.status}; the lines above in its log say why."
-        if self._error and _FULL.search(self._error):
+        if self._error and is_full(self._error):
             return (
                 f"{self._name}: the disk is full, so DVC could not keep its result, which lies in the working tree: "
                 f"make room, then `dvc commit --force {self._name}` keeps it without running the stage again."

@@ -24,9 +24,10 @@ from flows.servers.settings import Ports, check_free, commands, environment, rea
 from ner.common import access
 from ner.common.files import write_text
 from ner.common.lock import STATE, lock_checkout
-from ner.common.stores import SERVERS_ONLY
+from ner.common.stores import SERVERS_ONLY, read_stores
 from ner.errors import NerError
 from ner.tracking.mlflow_store import follow_checkout
+from ner.tracking.new_store import make_store
 
 FLOW_RUNS_STOP_WITHIN_S, WORKER_STOPS_WITHIN_S, SERVERS_STOP_WITHIN_S = 15, 10, 10
 BY_SIGNAL = (130, 143)  # Ctrl-C and SIGTERM: how it is meant to end
@@ -148,5 +149,7 @@ def main() -> None:
         check_free(ports)
         (root / "mlflow" / "data" / "artifacts").mkdir(parents=True, exist_ok=True)
         follow_checkout(root)
+        stores = read_stores(os.environ, root)
+        make_store(stores.mlflow, stores.artifacts)
         with profile(root, ports):
             supervise(root, ports)

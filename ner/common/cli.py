@@ -6,15 +6,16 @@ if __name__ == "__main__":
 
 import errno
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Collection
+from io import TextIOWrapper
 from pathlib import Path
 
 from ner.common.escaping import visible
-from ner.common.loopback import reach_directly
-from ner.common.place import require_place
+from ner.common.full_disk import is_full, no_room
+from ner.common.loopback import reach_directly, socks_refusal
+from ner.common.place import home, require_place
 from ner.common.stores import load_env_file
 from ner.errors import InputError, NerError
 
@@ -29,14 +30,13 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "TOKENIZERS_PARALLELISM": "true",
 }
-FULL = "a file could not be written: the disk is full; make room, then run the same command again."
-_FULL = re.compile(
-    r"No space left on device|os error 28|disk is full|PytorchStreamWriter failed|Disk quota exceeded|inline_container"
-)
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
-load_env_file(os.environ, Path(os.environ.get("NER_HOME") or Path.cwd()))
+load_env_file(os.environ, home())
 reach_directly(os.environ)
+for _stream in (sys.stdout, sys.stderr):
+    if isinstance(_stream, TextIOWrapper):  # or a dash would end the command where the terminal has ASCII only
+        _stream.reconfigure(errors="backslashreplace")
 
 
 def run_stage(name: str, main: Callable[[], None], arguments: Collection[str] | None = None) -> None:
@@ -51,21 +51,28 @@ def run_stage(name: str, main: Callable[[], None], arguments: Collection[str] | 
         main()
     except NerError as error:
         fail(name, str(error), error.exit_status)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            if is_full_disk(error):
-                fail(name, FULL, 1)
-            raise
-        path = error.filename2 or error.filename  # of a copy the first is what was read
-        where = f" at {path}" if path else ""
-        fail(name, f"{os.strerror(error.errno)}{where}: make room or give access, then run the same command again.", 1)
     except KeyboardInterrupt as stop:
         by, status = ("SIGTERM", 143) if isinstance(stop, Terminated) else ("Ctrl-C", 130)
         fail(name, f"stopped by {by}; run the same command again to go on.", status)
     except Exception as error:
-        if not is_full_disk(error):
+        sentence = of_this_machine(error)
+        if sentence is None:
             raise
-        fail(name, FULL, 1)
+        fail(name, sentence, 1)
+
+
+def of_this_machine(error: BaseException) -> str | None:
+    """Return what a person can mend on this machine, in a sentence: a full disk, a closed folder, a proxy.
+
+    None where the error is ours to mend.
+    """
+    path = getattr(error, "filename2", None) or getattr(error, "filename", None)  # of a copy the first is what was read
+    where = f" at {path}" if path else ""
+    if is_full(error):
+        return f"{no_room(where)}, then run the same command again."
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{os.strerror(error.errno)}{where}: give access, then run the same command again."
+    return socks_refusal(os.environ) if "SOCKS" in str(error) else None
 
 
 class Terminated(KeyboardInterrupt):
@@ -79,15 +86,6 @@ def end_in_order() -> None:
         raise Terminated
 
     signal.signal(signal.SIGTERM, end)
-
-
-def is_full_disk(error: BaseException | None) -> bool:
-    """Return whether a full disk is behind an error, also of safetensors and torch, which give no errno."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) or _FULL.search(str(error)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def fail(name: str, sentence: str, status: int) -> None:

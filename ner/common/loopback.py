@@ -5,6 +5,7 @@ aiohttp, boto3, gRPC and curl read these variables.
 """
 
 from collections.abc import Iterable, Mapping, MutableMapping
+from importlib.util import find_spec
 
 HOSTS = ("localhost", "127.0.0.1", "::1")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
@@ -27,3 +28,14 @@ def no_proxy(environment: Mapping[str, str], hosts: Iterable[str] = HOSTS) -> st
     own = ",".join(environment.get(name, "") for name in ("no_proxy", "NO_PROXY"))
     entries = [entry.strip() for entry in own.split(",") if entry.strip()]
     return "*" if "*" in entries else ",".join(dict.fromkeys([*entries, *hosts]))
+
+
+def socks_refusal(environment: Mapping[str, str]) -> str | None:
+    """Return why a SOCKS proxy cannot be used, with what to do; None where none is set, or its packages are there."""
+    name = next((n for each in _PROXIES for n in (each, each.upper()) if "socks" in environment.get(n, "")), None)
+    if name is None or (find_spec("socksio") and find_spec("socks")):
+        return None
+    return (
+        f"{name} names a SOCKS proxy, for which this environment lacks two packages: unset it, or "
+        "`pip install socksio pysocks`, then run the same command again."
+    )

@@ -1,5 +1,6 @@
 """Where the checkout stands: what cannot work there is refused before anything begins, not after minutes.
 
+home()                          # the checkout whose registry and state are used
 require_place(Path.cwd())       # raises NerError, in one sentence
 git_refusal(Path.cwd())         # why git tells no commit of a repository that is there, or None
 """
@@ -13,6 +14,20 @@ from ner.errors import NerError
 
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _BRACES = re.compile(r"[{}]")  # DVC formats the messages of its progress bars, paths included
+
+
+_EXPERIMENTS = (".dvc", "tmp", "exps")  # where `dvc exp run --temp` and `--queue` make their copies of the checkout
+
+
+def home() -> Path:
+    """Return the checkout whose mlflow/data and .ner are used: NER_HOME, else the working directory.
+
+    A copy that `dvc exp run` works in goes away with its run; its home is the checkout that it was made in.
+    """
+    if named := os.environ.get("NER_HOME"):
+        return Path(named).resolve()
+    here = Path.cwd().resolve()
+    return next((p.parents[2] for p in here.parents if p.parts[-3:] == _EXPERIMENTS), here)
 
 
 def require_place(root: Path) -> None:

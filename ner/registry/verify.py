@@ -44,7 +44,7 @@ def verify(version: Any) -> Path:
     try:
         with registry_errors(), patience():
             folder = Path(download_artifacts(artifact_uri=f"models:/{version.name}/{version.version}"))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ModelError(f"the files of {shown(version)} are gone from the registry: take another version.") from None
     check_content(folder, version.tags.get("content", ""), shown(version))
     return folder

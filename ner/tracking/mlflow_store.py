@@ -15,21 +15,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from ner.common.full_disk import is_full, no_room
+from ner.common.place import home
 from ner.common.provenance import flow_run_id, git_state
 from ner.common.sqlite_address import sqlite_path, sqlite_uri
 from ner.errors import RegistryError
 from ner.tracking.artifact_paths import follow
+from ner.tracking.new_store import make_store
 
 QUICK_TIMEOUT_S, PATIENT_TIMEOUT_S = "4", "120"
 DATABASE_ATTEMPTS = 4  # with 1.1 s between the first and the last
 PARAMS_A_CALL = 100  # MLflow's own limit
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for an alias or a version
 CONTEXTS = {"train": "training", "validation": "validation", "test": "test"}
-
-
-def home() -> Path:
-    """Return the checkout whose mlflow/data is used: NER_HOME, else the working directory."""
-    return Path(os.environ.get("NER_HOME") or Path.cwd()).resolve()
 
 
 def tracking_uri() -> str:
@@ -91,11 +89,12 @@ def client() -> Any:
 
     if not tracking_uri().startswith("http"):
         _give_up_soon()
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        follow_checkout(home())
     for name in ("alembic", "urllib3.connectionpool"):  # every table made, every retry
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a trace of what it also raises
+    make_store(tracking_uri(), artifact_root())
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        follow_checkout(home())
     return MlflowClient(tracking_uri=tracking_uri(), registry_uri=os.environ.get("MLFLOW_REGISTRY_URI"))
 
 
@@ -252,9 +251,12 @@ def _sentence(error: Exception) -> str:
         return f"{where} cannot be reached (the connection broke): {what_to_do}."
     if "timed out" in text.lower() or "timeout" in text.lower():
         return f"{where} does not answer in time: {what_to_do}."
+    if "_alembic_tmp_" in text or re.search(r"table \w+ already exists", text):
+        todo = "where it holds no runs yet remove the file, else put a backup back (ner restore)"
+        return f"{where} was left half made by a command that was stopped: {todo}."
     if "readonly database" in text or "read-only" in text.lower():
         return f"{where} is read-only: make its file and its folder writable, then run the same command again."
-    if "disk is full" in text or "No space left on device" in text:
-        return f"{where} has no room on its disk: make room, then run the same command again."
+    if is_full(text):
+        return f"{where} cannot be read or written: {no_room()}, then run the same command again."
     first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return f"{where} refuses: {first[:300].rstrip('.')}."

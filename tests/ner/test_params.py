@@ -45,11 +45,28 @@ def test_our_own_params_are_well_formed_and_cannot_be_changed_afterwards():
         ("data", "source", None, r"data\.source is None"),
         ("data", "source", " conll2003", r"data\.source is ' conll2003'"),
         ("registry", "model", "a/b", r"registry\.model is 'a/b'"),
+        (
+            "registry",
+            "model",
+            "ner.v1",
+            r"registry\.model is 'ner\.v1', need a name that MLflow can .*, without '\.'\.$",
+        ),
+        ("registry", "model", "ner%de", r"without '%'"),
+        ("registry", "model", "ner@de", r"without '@'"),
+        ("registry", "model", "ner?x", r"without '\?'"),
+        ("registry", "model", "my ner's", r"""without ' ' "'"\.$"""),
+        ("registry", "model", "ner\u200b", r"without '\\u200b'"),
+        ("registry", "model", "n" * 256, r"registry\.model is 'n+', need .*at most 255"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_yaml_path(block, key, value, message):
     with pytest.raises(ParamsError, match=r"^params\.yaml: .*" + message):
         parse_params(changed(block, key, value))
+
+
+@pytest.mark.parametrize("name", ["ner-de", "ner_2", "NER", "名前", "ner+legal", "ner(2)"])
+def test_a_model_may_have_any_other_name(name):
+    assert parse_params(changed("registry", "model", name)).registry.model == name
 
 
 def test_all_problems_are_told_at_once():

@@ -7,6 +7,7 @@ Nothing of a version runs before its files are found to be those that were regis
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,20 +19,23 @@ from typing import Any
 
 import yaml
 
+from ner.common.cli import of_this_machine
 from ner.common.files import write_json
+from ner.common.full_disk import is_full, no_room
 from ner.common.sqlite_address import sqlite_uri
 from ner.data.predictions import read_predictions
 from ner.errors import ModelError, NerError, RegistryError
 from ner.registry.champion import run_of, shown
 from ner.registry.promotion.rules import Check, check_gate, check_golden, golden_size
 from ner.registry.versions import ROOT, check_model_files, code_files, content_digest, use_this_store
-from ner.tracking.mlflow_store import client, patience, predictions_folder, registry_errors
+from ner.tracking.mlflow_store import NOT_THERE, client, patience, predictions_folder, registry_errors
 
 CHECKS = ("gate", "files", "loads", "predictions")
 ANSWER, ANSWER_WITHIN_S = ROOT / "mlflow" / "answer.py", 600
 SPLIT = "validation"
 CODE, MODEL_CODE = "code/ner", "ner_model.py"
 BESIDE = {"MLmodel", "conda.yaml", "python_env.yaml", "registered_model_meta", "requirements.txt", MODEL_CODE}
+_SHORT_OF = re.compile(r"MemoryError|[Cc]annot allocate memory|can't allocate memory|Too many open files|can't start")
 LOADER = "mlflow.pyfunc.loaders.code_model"
 
 
@@ -47,7 +51,7 @@ class Golden:
 def check_version(version: Any, say: Callable[[str], None] = lambda line: print(line, flush=True)) -> tuple[Check, ...]:
     """Return every check of a version, told as they end; what follows a failed one of gate and files is not run.
 
-    A version that may have been tampered with is not loaded. Raises RegistryError where the registry cannot be asked.
+    A version that may have been tampered with is not loaded. Raises RegistryError where a check could not be made.
     """
     checks: list[Check] = []
 
@@ -186,9 +190,9 @@ def read_golden(version: Any, scratch: Path) -> Golden:
 
 
 def answer(folder: Path, golden: Golden) -> list[list[str]]:
-    """Return the tags that a downloaded version gives, in a process that sees only its own code. Raises NerError.
+    """Return the tags that a downloaded version gives, in a process that sees only its own code.
 
-    Raises NerError.
+    Raises NerError where it cannot, and RegistryError where this machine is short of disk or memory.
     """
     with tempfile.TemporaryDirectory() as scratch:
         questions, answers = Path(scratch) / "questions.json", Path(scratch) / "answers.json"
@@ -203,18 +207,34 @@ def answer(folder: Path, golden: Golden) -> list[list[str]]:
             raise NerError(f"it did not answer within {ANSWER_WITHIN_S} s") from None
         if done.returncode:
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            raise NerError(f"loading it ends with status {done.returncode}: {(lines or ['no word why'])[-1][:200]}")
+            last = (lines or ["no word why"])[-1][:200]
+            if is_full(done.stderr):
+                raise RegistryError(f"{no_room()}, then run the same command again.")
+            if done.returncode < 0 or _SHORT_OF.search(last):
+                how = last if done.returncode > 0 else f"signal {-done.returncode}"
+                raise RegistryError(
+                    f"loading it was ended by this machine ({how}), "
+                    "often since the memory ran out: stop other programs, then run the same command again."
+                )
+            raise NerError(f"loading it ends with status {done.returncode}: {last}")
         return json.loads(answers.read_text(encoding="utf-8"))["tags"]
 
 
 def _check(name: str, version: Any, work: Callable[[], str]) -> Check:
-    """Return a check with the result of `work` or its error's sentence; a registry that is down gives no verdict."""
+    """Return a check with the result of `work`, or with its error's sentence where that is about the version.
+
+    Raises RegistryError where the check could not be made: the registry is down, or this machine has no room, no memory
+    or no access. That says nothing about the version.
+    """
     try:
         return Check(name, True, work())
-    except NerError as error:
-        if isinstance(error, RegistryError):
-            with registry_errors():
-                client().get_model_version(version.name, version.version)
+    except (NerError, OSError) as error:
+        missing = getattr(error.__cause__, "error_code", None) in NOT_THERE
+        if isinstance(error, RegistryError | OSError) and not missing:
+            reason = error if isinstance(error, NerError) else of_this_machine(error) or error
+            raise RegistryError(
+                f"the check {name!r} of {shown(version)} could not be made, so nothing was changed: {reason}"
+            ) from error
         return Check(name, False, str(error).rstrip("."))
 
 

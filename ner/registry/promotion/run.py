@@ -45,7 +45,7 @@ def record(model: str, on_failure: str = WARN, again: bool = False) -> Entry | N
     """Check the champion and add an entry where the history does not know it yet; None where there is nothing to say.
 
     on_failure: WARN leaves the alias, RESTORE puts it back. again: check also a champion that the history knows.
-    Raises RegistryError.
+    Raises RegistryError, having changed nothing, where a check could not be made.
     """
     with registry_errors():
         version, entries = find_champion(model), history(model)

@@ -3,13 +3,16 @@
 import errno
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from ner.admin.leftovers import find_leftovers
+from ner.common import full_disk
 from ner.common.files import read_json, read_params, replacing_file, replacing_folder, sha256_folder, write_json
 from ner.errors import NerError, ParamsError
 
@@ -71,13 +74,32 @@ def test_a_missing_or_broken_report_says_which_and_what_to_do(tmp_path):
         read_params(tmp_path / "params.yaml")
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
-def test_a_full_disk_is_one_sentence(number):
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [
+        (errno.ENOSPC, r"a file could not be written at models/ner/model\.safetensors: the disk is full.*; make room"),
+        (errno.EACCES, r"Permission denied at models/ner/model\.safetensors: give access"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_sentence(number, what):
     raises = f"def main(): raise OSError({number}, '', 'models/ner/model.safetensors')"
     code = f"from ner.common.cli import run_stage\n{raises}\nrun_stage('train', main)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == (
-        f"train: {os.strerror(number)} at models/ner/model.safetensors: make room or give access, "
-        "then run the same command again.\n"
+    assert re.fullmatch(rf"train: {what}, then run the same command again\.\n", done.stderr), done.stderr
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(full_disk, "SCARCE", shutil.disk_usage(tmp_path).total)
+    monkeypatch.chdir(ROOT)
+    assert re.search(
+        rf"the disk is full \({tmp_path} \(temporary files, TMPDIR\) has [\d.]+ MB free", full_disk.no_room()
     )
+
+
+def test_a_terminal_that_has_ascii_only_ends_no_command():
+    code = "import ner.common.cli; print('F1 0.94 – 0.96')"
+    seen = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=seen, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "F1 0.94 \\u2013 0.96\n"), done.stderr

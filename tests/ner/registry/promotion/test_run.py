@@ -1,5 +1,6 @@
 """The champion in a real MLflow on SQLite, a tiny model with random weights: checked, recorded, rolled back."""
 
+import errno
 import shutil
 import socket
 from dataclasses import replace
@@ -15,6 +16,7 @@ from ner.data.prepared import read_manifest, read_split
 from ner.errors import NerError, RegistryError
 from ner.inference.tagger import Tagger
 from ner.registry.champion import find_champion, predictions_folder
+from ner.registry.promotion import checks
 from ner.registry.promotion.checks import CHECKS, check_version, version_digest
 from ner.registry.promotion.history import append, history, history_table, ref, who
 from ner.registry.promotion.rules import BEGIN, PROMOTION, REMOVAL, RESTORE, ROLLBACK, Entry
@@ -282,6 +284,29 @@ def test_a_registry_that_is_down_is_no_verdict(monkeypatch):
     for call in (lambda: record("ner"), lambda: rollback("ner", "why"), lambda: history("ner")):
         with pytest.raises(RegistryError, match="cannot be reached"):
             call()
+
+
+def no_room(*_args, **_kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("place", ["download", "write", "load", "killed"])
+def test_a_check_that_this_machine_could_not_make_moves_nothing(place, model, predictions, monkeypatch, tmp_path):
+    version = new_version(model, predictions)
+    if place == "download":
+        monkeypatch.setattr(shutil, "copyfileobj", no_room)
+        monkeypatch.setattr(shutil, "copy2", no_room)
+        monkeypatch.setattr(shutil, "copyfile", no_room)
+    elif place == "write":
+        monkeypatch.setattr(checks, "write_json", no_room)
+    else:
+        dies = "import os; os.kill(os.getpid(), 9)" if place == "killed" else "raise OSError(28, os.strerror(28))"
+        (tmp_path / "answer.py").write_text(f"import os\n{dies}\n")
+        monkeypatch.setattr(checks, "ANSWER", tmp_path / "answer.py")
+    with pytest.raises(RegistryError, match=r"of ner version 1 could not be made, so nothing was changed: .*again\.$"):
+        record("ner", on_failure=RESTORE)
+    assert champion() == version.version and history("ner") == []
+    monkeypatch.undo()
 
 
 def test_who_is_the_flow_run_where_there_is_one():
