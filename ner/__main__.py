@@ -94,6 +94,11 @@ def load(name: str) -> Any:
     (ner/common/cli.py)."""
     program = PROGRAMS[name]
     module, _, attribute = program.function.partition(":")
+
+    def load_module() -> None:
+        importlib.import_module(module)
+
+    run_stage(name, load_module)  # Prefect reads its settings as it is imported
     function: Callable[..., None] = getattr(importlib.import_module(module), attribute)
 
     @wraps(function)

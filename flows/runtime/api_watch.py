@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 import httpx
 
+from ner.errors import ParamsError
+
 ASK_EVERY_S, ANSWER_WITHIN_S = 3, 3
 GONE = (
     "Prefect's server at {} does not answer: the stages go on without it, and each call to it is tried again for some "
@@ -45,9 +47,17 @@ def _is_other_news(record: logging.LogRecord) -> bool:
 
 
 def answers(api: str) -> bool | None:
-    """Return whether the server answers; None where it accepts connections but is too busy to answer in time."""
+    """Return whether the server answers; None where it accepts connections but is too busy to answer in time.
+
+    Raises ParamsError where `api` is no address.
+    """
     try:
         return httpx.get(f"{api}/health", timeout=ANSWER_WITHIN_S).is_success
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise ParamsError(
+            f"PREFECT_API_URL is {api!r}, which is no address ({str(error).rstrip('.')}): set http://HOST:PORT/api, or "
+            "unset it."
+        ) from None
     except httpx.TimeoutException:
         return None
     except httpx.HTTPError:

@@ -14,6 +14,7 @@ from flows.runtime.dvc_remote import NOT_SHARED, receive, remote_of, send, stage
 from ner.common.files import read_json
 from ner.common.full_disk import is_full
 from ner.common.process import OutOfTime, stream
+from ner.common.provenance import of_this_repository
 from ner.errors import BusyError, GateFailed, NerError, ValidationFailed
 
 RAN, CACHED, FAILED = "ran", "cached", "failed"
@@ -128,7 +129,7 @@ def stage_environment(flow_run_id: str, flow_run_url: str | None) -> dict[str, s
     """Return the environment of every stage: ours, our Python first on PATH, and the flow run's name."""
     binaries = str(Path(sys.executable).parent)
     environment = {
-        **os.environ,
+        **of_this_repository({name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}),
         "PATH": os.pathsep.join([binaries, os.environ.get("PATH", os.defpath)]),
         "PYTHONUNBUFFERED": "1",
         "DVC_NO_ANALYTICS": "1",

@@ -1,5 +1,6 @@
 """The command behind `make train`: the flow in this process, its log on the terminal, a short table at the end."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    get_current_settings,
     temporary_settings,
 )
 
@@ -21,7 +23,9 @@ from flows.runtime.api_watch import answers
 from flows.runtime.run_record import Record, load_record
 from flows.runtime.summary import render
 from flows.runtime.waiting import told_when_slow
+from ner.common.loopback import socks_refusal
 from ner.common.place import require_writable
+from ner.common.stores import check_prefect_database
 from ner.errors import NerError
 
 STARTUP_TIMEOUT_S = 300  # Prefect's own limit of 20 s is too short while its database is made, on a busy machine
@@ -56,6 +60,8 @@ def main(
     """Run the flow `ner`; the exit status is 3 where validation failed and 4 where the gate did. Raises NerError."""
     signal.signal(signal.SIGTERM, _end)  # Python's own handler would leave the temporary server behind
     require_writable(Path.cwd())
+    if refusal := socks_refusal(os.environ):
+        raise NerError(refusal)
     changes = overrides.parse_settings([*(QUICK if quick else ()), *(CARD if card else ()), *(settings or ())])
     overrides.apply(Path.cwd(), changes)
     from flows.train import ner
@@ -104,6 +110,8 @@ def reachable_server() -> Iterator[None]:
     }
     from prefect.server.api.server import SubprocessASGIServer  # slow to import
 
+    if database := get_current_settings().server.database.connection_url:
+        check_prefect_database(database.get_secret_value())
     with temporary_settings(updates=limit, restore_defaults={PREFECT_API_URL}):
         server = SubprocessASGIServer()  # the one that Prefect's clients in this process use
         server.port = server.port or server.find_available_port()

@@ -21,7 +21,7 @@ from flows.runtime.dvc_graph import Stage, cache_folder
 from flows.runtime.dvc_remote import absolute_remotes
 from ner.common.files import PARAMS
 from ner.common.lock import STATE
-from ner.common.provenance import git_state
+from ner.common.provenance import git_state, of_this_repository
 from ner.errors import NerError
 
 WORKSPACES, RUNS = STATE / "workspaces", STATE / "runs"
@@ -76,9 +76,8 @@ def tracked_files(root: Path) -> list[Path]:
 
     Without git, all but environments and states.
     """
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=root, capture_output=True
-    )
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=root, env=of_this_repository(os.environ), capture_output=True)
     if listing.returncode == 0:
         names: Iterable[str] = {name for name in os.fsdecode(listing.stdout).split("\0") if name}
         return sorted(Path(name) for name in names if (root / name).is_file())

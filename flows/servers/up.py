@@ -24,6 +24,7 @@ from flows.servers.settings import Ports, check_free, commands, environment, rea
 from ner.common import access
 from ner.common.files import write_text
 from ner.common.lock import STATE, lock_checkout
+from ner.common.loopback import socks_refusal
 from ner.common.stores import SERVERS_ONLY, read_stores
 from ner.errors import NerError
 from ner.tracking.mlflow_store import follow_checkout
@@ -144,6 +145,8 @@ def main() -> None:
     """Check, start, wait. Raises BusyError for a port, or where `make up` already runs here."""
     root = Path.cwd()
     ports = read_ports(os.environ)
+    if refusal := socks_refusal(os.environ):
+        raise NerError(refusal)
     read_interval(os.environ)  # a wrong one is named here, before anything starts
     with lock_checkout(root, "up", "make up"):
         check_free(ports)

@@ -35,6 +35,11 @@ PACKAGES = (
     "transformers",
 )
 UNKNOWN, LOCK = "unknown", "dvc_lock"
+# Of `git rev-parse --local-env-vars`: a hook of git sets them, or a shell that works on another repository.
+ELSEWHERE = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_WORK_TREE",
+)  # fmt: skip
 # What a run itself rewrites: whether these differ from the commit says nothing about what went into it.
 RESULTS = ("dvc.lock", "reports")
 
@@ -128,9 +133,14 @@ def _lock_entries(root: Path, kind: str) -> dict[str, str]:
     return {entry["path"]: entry["md5"] for entry in entries if "md5" in entry}
 
 
+def of_this_repository(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without what makes git speak of another repository than that of the working directory."""
+    return {name: value for name, value in environment.items() if name not in ELSEWHERE}
+
+
 def ask_git(root: Path, *arguments: str) -> tuple[str | None, str]:
     """Return what git prints, None where git or the repository is missing; and what it complains of, in English."""
-    seen = {**os.environ, "LC_ALL": "C"}
+    seen = {**of_this_repository(os.environ), "LC_ALL": "C"}
     try:
         done = subprocess.run(["git", *arguments], cwd=root, env=seen, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -80,6 +80,14 @@ def read_stores(environment: Mapping[str, str], root: Path) -> Stores:
     return stores
 
 
+def check_prefect_database(uri: str) -> None:
+    """Raise ParamsError for a database that Prefect's server cannot open: it needs an asynchronous driver."""
+    if not uri.startswith((f"{ASYNC}://", "sqlite+aiosqlite://")):
+        raise ParamsError(
+            f"{PREFECT_DATABASE} is {shown(uri)}, need {ASYNC}://user:password@host:port/database, or none of it."
+        )
+
+
 def _check(stores: Stores) -> None:
     wanted = ((MLFLOW_DATABASE, stores.mlflow, "postgresql+psycopg2"), (PREFECT_DATABASE, stores.prefect, ASYNC))
     for name, uri, scheme in wanted:

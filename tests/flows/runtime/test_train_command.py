@@ -23,6 +23,27 @@ def test_a_wrong_parameter_ends_at_once_with_one_sentence(toy: Path, outside: di
     assert done.stderr.strip() == "train: the run's parameters: unknown key 'train.epoch' (did you mean 'epochs'?)."
 
 
+SETTINGS = [
+    ("PREFECT_API_URL", "http://[::1", "train: Prefect's settings cannot be read (Value error, Invalid IPv6"),
+    ("PREFECT_API_URL", "localhost:4200/api", "train: PREFECT_API_URL is 'localhost:4200/api', which is no address"),
+    ("PREFECT_API_URL", "http://h:port/api", "train: PREFECT_API_URL is 'http://h:port/api', which is no address"),
+    ("PREFECT_LOGGING_LEVEL", "loud", "train: Prefect's settings cannot be read ("),
+    (
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+        "postgresql://u:secret@h/p",
+        "_URL is postgresql://h/p, need ",
+    ),
+    ("ALL_PROXY", "socks5://127.0.0.1:9", "train: ALL_PROXY names a SOCKS proxy, for which this environment lacks"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), SETTINGS)
+def test_a_setting_that_cannot_work_is_one_sentence(toy: Path, outside: dict[str, str], name, value, sentence):
+    done = subprocess.run(COMMAND, cwd=toy, env=outside | {name: value}, capture_output=True, text=True)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and sentence in line and "secret" not in line
+
+
 def test_prefect_commands_without_a_server_end_at_once_and_no_run_waits_for_ever(toy: Path, outside: dict[str, str]):
     command = [sys.executable, "-m", "prefect", "deployment", "run", "ner/train", "--watch"]
     done = subprocess.run(command, cwd=toy, env=outside, capture_output=True, text=True, timeout=300)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.runtime.workspace import tracked_files
 from ner.admin.health import check_git, check_place
-from ner.common.place import git_refusal, loading_refusal, require_place, require_writable
+from ner.common.place import git_refusal, home, loading_refusal, require_place, require_writable
 from ner.common.provenance import git_state
 from ner.errors import NerError
 
@@ -86,3 +87,26 @@ def test_a_worktree_knows_its_commit_and_one_whose_repository_is_gone_says_so(re
 def test_without_a_repository_there_is_nothing_to_tell(tmp_path, monkeypatch):
     monkeypatch.setenv("NER_GIT_COMMIT", "")
     assert git_refusal(tmp_path) is None and check_git(tmp_path).verdict == "ok"
+
+
+@pytest.mark.parametrize("copy", [".dvc/tmp/exps/standalone/tmpx", ".dvc/tmp/exps/tmpy"])
+def test_a_copy_that_dvc_makes_for_an_experiment_has_its_checkout_for_a_home(copy, tmp_path, monkeypatch):
+    monkeypatch.delenv("NER_HOME", raising=False)
+    (tmp_path / copy).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / copy)
+    assert home() == tmp_path
+    monkeypatch.chdir(tmp_path)
+    assert home() == tmp_path
+    monkeypatch.setenv("NER_HOME", "elsewhere")
+    assert home() == tmp_path / "elsewhere"
+
+
+def test_another_repository_that_the_environment_names_is_not_asked(repository, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    for command in (["init", "-q", str(other)], ["-C", str(other), *WHO, "commit", "-qm", "other", "--allow-empty"]):
+        subprocess.run(["git", *command], check=True)
+    here = git_state(repository)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    assert git_state(repository) == here and len(here[0]) == 40
+    assert tracked_files(repository) == [Path("params.yaml")]
