@@ -20,6 +20,12 @@ from ner.errors import BusyError, NerError, ParamsError
 DVC_BUSY = "another DVC command works on this checkout: wait until it has ended, then run the same command again."
 
 
+NO_GIT = (
+    "clone it with git, or make it a repository (git init && git add . && git commit -m start); to do without git, "
+    "`dvc config --local core.no_scm true`."
+)
+
+
 @dataclass(frozen=True)
 class Stage:
     """A node of dvc.yaml. `needs` are the stages whose outputs it reads; `deps` and `outs` are paths from the root."""
@@ -99,7 +105,9 @@ def _repository(root: Path) -> Any:
     except LockError:
         raise BusyError(DVC_BUSY) from None
     except DvcException as error:
-        raise NerError(f"DVC cannot work on {root}: {' '.join(str(error).split())}") from error
+        text = " ".join(str(error).split())
+        todo = f": {NO_GIT}" if "is not a git repository" in text else ""
+        raise NerError(f"DVC cannot work on {root}: {text}{todo}") from error
 
 
 def _names(root: Path) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from ner.common.provenance import ask_git
 from ner.errors import NerError
 
+OUTPUTS = ("data", "models", "reports")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _BRACES = re.compile(r"[{}]")  # DVC formats the messages of its progress bars, paths included
 
@@ -37,6 +38,19 @@ def require_place(root: Path) -> None:
         raise NerError(f"{path} is not in UTF-8, and DVC fails there: rename that folder, or clone elsewhere.")
     if _BRACES.search(path):
         raise NerError(f"{path} has braces in its path, and DVC fails there: rename that folder, or clone elsewhere.")
+    _require_folders(root)
+
+
+def _require_folders(root: Path) -> None:
+    """Raise NerError where a folder that stages write to is a link to elsewhere: DVC refuses it after the stage."""
+    for name in OUTPUTS:
+        target = (root / name).resolve()
+        if (root / ".git").exists() and (root / name).is_symlink() and not target.is_relative_to(root.resolve()):
+            raise NerError(
+                f"{name} is a link to {target}, and DVC keeps nothing behind a link: move the folder to {name}. "
+                "To keep large files on another disk: `dvc cache dir --local PATH` and `dvc config --local cache.type "
+                "symlink`."
+            )
 
 
 def loading_refusal(path: Path) -> str | None:

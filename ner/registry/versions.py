@@ -116,12 +116,13 @@ def add_version(model: str, mlflow_run_id: str, folder: Path, content: str) -> A
         for name, path in code_files().items():
             (code / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, code / name)
+        source = without_links(folder, Path(scratch) / "model")
         try:
             with mlflow.start_run(run_id=mlflow_run_id):
                 logged = mlflow.pyfunc.log_model(
                     name=model,
                     python_model=str(CODE),
-                    artifacts={"model": str(folder)},
+                    artifacts={"model": str(source)},
                     code_paths=[str(code)],
                     signature=signature(),
                     pip_requirements=requirements(folder),
@@ -134,6 +135,13 @@ def add_version(model: str, mlflow_run_id: str, folder: Path, content: str) -> A
         return store.create_model_version(
             model, source=logged.model_uri, run_id=mlflow_run_id, tags={"content": content}, model_id=logged.model_id
         )
+
+
+def without_links(folder: Path, scratch: Path) -> Path:
+    """Return `folder`, or a copy below `scratch` where files of it are links into a cache: MLflow does not follow."""
+    if not any(path.is_symlink() for path in (folder, *folder.rglob("*"))):
+        return folder
+    return Path(shutil.copytree(folder, scratch / folder.name, copy_function=shutil.copyfile))
 
 
 def fetch_file(version: Any, name: str, folder: Path) -> Path | None:

@@ -19,6 +19,7 @@ from ner.common.files import read_params
 from ner.common.stages import shaping
 from ner.errors import GateFailed, ModelError, RegistryError
 from ner.params import check_params, flatten, read_blocks
+from ner.registry.promotion.checks import version_digest
 from ner.registry.register import MARKER, is_registered, register
 from ner.registry.release import package
 from ner.registry.reproduce import recipe
@@ -227,6 +228,24 @@ def test_the_same_content_is_one_version_and_the_reports_do_not_change(root):
     assert register(PARAMS, root)["is_new"] is False
     assert versions() == [1]
     assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_files_that_are_links_into_a_cache_are_registered_as_what_they_are(root, tmp_path, link):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for number, file in enumerate([path for part in ("models", "reports") for path in (root / part).rglob("*")]):
+        if file.is_file():
+            file.rename(cache / str(number))
+            (cache / str(number)).chmod(0o444)
+            link(cache / str(number), file)
+    content = content_digest(root / "models" / "release")
+    assert register(PARAMS, root)["version"] == 1 and is_registered(root)
+    (stored,) = (root / "mlflow/data/artifacts").rglob("artifacts/release")
+    assert not [path for path in stored.rglob("*") if path.is_symlink()]
+    assert version_digest(stored.parents[1]) == content
+    predictions = list((root / "mlflow/data/artifacts").rglob("predictions/*"))
+    assert predictions and all(path.read_bytes() == b"x" for path in predictions if path.is_file())
 
 
 def test_other_weights_are_another_version_and_champion_stays_where_it_was(root):

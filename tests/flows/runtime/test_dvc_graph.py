@@ -1,7 +1,9 @@
+import shutil
+
 import pytest
 
 from flows.runtime.dvc_graph import Stage, maker_of, read_graph, up_to, why_changed
-from ner.errors import ParamsError
+from ner.errors import NerError, ParamsError
 
 
 def test_stages_and_their_needs_come_from_dvc_yaml_in_an_order_that_can_run(toy):
@@ -16,6 +18,12 @@ def test_stages_and_their_needs_come_from_dvc_yaml_in_an_order_that_can_run(toy)
 
 def test_dvc_says_why_a_stage_is_to_run(toy):
     assert "corpus.txt deleted" in why_changed(toy, "ingest")
+
+
+def test_a_checkout_without_git_is_told_how_to_get_one(toy):
+    shutil.rmtree(toy / ".git")
+    with pytest.raises(NerError, match="is not a git repository: clone it with git, or make it .*core.no_scm"):
+        read_graph(toy)
 
 
 def test_a_run_may_end_with_a_stage_and_does_what_that_needs():

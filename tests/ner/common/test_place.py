@@ -41,6 +41,14 @@ def test_braces_which_dvc_cannot_take_are_refused_before_anything_is_begun(comma
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["data", "models"])
+def test_a_link_in_the_place_of_an_output_folder_is_refused_before_a_stage_runs(name, repository, tmp_path):
+    (tmp_path / "large").mkdir()
+    (repository / name).symlink_to(tmp_path / "large", target_is_directory=True)
+    with pytest.raises(NerError, match=f"{name} is a link to .*/large, and DVC keeps .*move the folder.*cache.type"):
+        require_place(repository)
+
+
 def test_a_path_that_is_not_in_utf_8_is_refused(tmp_path):
     with pytest.raises(NerError, match="is not in UTF-8, and DVC fails there"):
         require_place(tmp_path / os.fsdecode(b"a\xff"))
