@@ -33,9 +33,12 @@ until test -f "$$root/ner/__main__.py"; do
 done
 python=$$(cd "$$(dirname "$$0")" && pwd)/python
 test "$$root" = "$$PWD" || echo "ner: paths are from $$root" >&2
+test -z "$$PYTHONSAFEPATH" || echo "ner: works without PYTHONSAFEPATH, which hides the checkout from Python; unset it for dvc" >&2
+unset PYTHONSAFEPATH
 cd "$$root" && exec "$$python" -m ner "$$@"
 endef
 export NER_SCRIPT
+unexport PYTHONSAFEPATH
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 

@@ -19,8 +19,9 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from flows.runtime.api_watch import paused
 from flows.servers.mlflow_rest import running
-from flows.servers.settings import check_free, read_ports
+from flows.servers.settings import WORK_POOL, check_free, read_ports
 from ner.admin.health import OK, PROBLEM, WARNING, Finding, machine
 from ner.common.files import read_params
 from ner.errors import NerError
@@ -41,6 +42,8 @@ def examine(root: Path) -> Iterator[Finding]:
     yield check_ports(where)
     for name in ("prefect", "mlflow"):
         yield _result(asked[name], name, ANSWERS_WITHIN_S) if name in asked else no_server(name)
+    if "prefect" in asked and (reason := paused(where["prefect"], WORK_POOL)):
+        yield Finding("pool", WARNING, f"{reason}.")
     yield from _guarded("dvc", lambda: check_dvc(root))
     yield _result(remote, "remote", REMOTE_WITHIN_S)
     answers = "mlflow" not in asked or _result(asked["mlflow"], "mlflow", 0).verdict != PROBLEM

@@ -5,6 +5,7 @@ with told_when_gone("http://127.0.0.1:4200/api", log.warning):
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,6 +63,26 @@ def answers(api: str) -> bool | None:
         return None
     except httpx.HTTPError:
         return False
+
+
+def paused(api: str, pool: str) -> str | None:
+    """Return that runs wait because the work pool or its queue is paused, with what to do; else None.
+
+    PREFECT_API_AUTH_STRING is used as Prefect's client uses it.
+    """
+    user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    queue = f"prefect work-queue resume default --pool {pool}"
+    parts = {"": (f"work pool {pool}", f"prefect work-pool resume {pool}"), "/queues/default": ("work queue", queue)}
+    for path, (what, command) in parts.items():
+        try:
+            answer = httpx.get(
+                f"{api}/work_pools/{pool}{path}", timeout=ANSWER_WITHIN_S, auth=(user, password) if user else None
+            )
+            if answer.is_success and answer.json().get("is_paused"):
+                return f"the {what} is paused, so that flow runs wait: `{command}`"
+        except (httpx.HTTPError, ValueError, AttributeError):
+            return None
+    return None
 
 
 def _watch(api: str, say: Callable[[str], None], ended: threading.Event) -> None:

@@ -18,8 +18,10 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound, PrefectException
 
+from flows.runtime.api_watch import paused
 from flows.runtime.names import dated
 from flows.servers.mlflow_rest import ask
+from flows.servers.settings import WORK_POOL
 from flows.servers.worker import wait_until_healthy
 from ner.common.cli import run_stage
 from ner.common.files import read_params
@@ -60,13 +62,15 @@ class Run(NamedTuple):
 @dataclass
 class Watch:
     """look: asks the registry; start: starts the flow; is_over: whether a run of it has ended; say: prints a line;
-    every_s: seconds between two looks."""
+    every_s: seconds between two looks; paused: why flow runs wait, or None."""
 
     look: Callable[[], Seen]
     start: Callable[[], Run]
     is_over: Callable[[Run], bool]
     say: Callable[[str], None]
     every_s: int = LOOK_EVERY_S
+    paused: Callable[[], str | None] = lambda: None  # why flow runs wait
+    waits: str | None = None  # what was told of that
     misses: int = 0
     entries: int | None = None
     move: tuple[int | None, int] | None = None  # what was started last: for which champion, after how many entries
@@ -77,6 +81,9 @@ class Watch:
 
     def step(self, now: float) -> None:
         """Look once, at `now` in seconds. What cannot be reached is told once, and the next step looks again."""
+        before, self.waits = self.waits, self.paused()
+        if self.waits and self.waits != before:
+            self.say(f"WARNING: {self.waits}")
         try:
             self.act(self.look(), now)
         except (NerError, httpx.HTTPError, PrefectException) as error:
@@ -183,7 +190,8 @@ def main() -> None:
     with suppress(NerError):  # the worker ends `make up` for a server that does not come
         wait_until_healthy("the Prefect server", f"{os.environ['PREFECT_API_URL']}/health")
         wait_until_healthy("the MLflow server", f"{os.environ['MLFLOW_TRACKING_URI']}/health")
-    watch = Watch(look, start, is_over, say, every_s)
+    api = os.environ["PREFECT_API_URL"]
+    watch = Watch(look, start, is_over, say, every_s, lambda: paused(api, WORK_POOL))
     while True:
         watch.step(time.monotonic())
         time.sleep(every_s)

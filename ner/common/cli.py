@@ -71,11 +71,17 @@ def of_this_machine(error: BaseException) -> str | None:
     if is_full(error):
         return f"{no_room(where)}, then run the same command again."
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"{os.strerror(error.errno)}{where}: give access, then run the same command again."
+        return f"{os.strerror(error.errno)}{where}: {access()}, then run the same command again."
     if str(getattr(error, "title", "")).endswith("Settings") and (errors := getattr(error, "errors", None)):
         reasons = "; ".join(f"{'.'.join(map(str, each['loc']))} {each['msg']}".strip() for each in errors()[:2])
         return f"Prefect's settings cannot be read ({reasons}): correct the variables PREFECT_…, or prefect.toml."
     return socks_refusal(os.environ) if "SOCKS" in str(error) else None
+
+
+def access() -> str:
+    """Return what to do about a file that is closed to us: where the checkout is another user's, not to use it."""
+    owner = Path.cwd().stat().st_uid
+    return "give access" if owner == os.getuid() else f"this checkout is user {owner}'s: work in a clone of your own"
 
 
 class Terminated(KeyboardInterrupt):

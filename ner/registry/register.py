@@ -17,6 +17,7 @@ from typing import Any
 from ner.card import CardFacts, render, summary
 from ner.card.markdown import between
 from ner.common.files import read_json, write_json, write_text
+from ner.common.place import git_refusal
 from ner.common.provenance import LOCK, git_state, lock_hashes
 from ner.common.stages import leading_to, read_stages, written
 from ner.errors import GateFailed
@@ -35,6 +36,7 @@ from ner.registry.versions import (
     find_version,
     is_there,
 )
+from ner.tracking.best_effort import warn
 from ner.tracking.determined import read_measured, training_record, write_registration
 from ner.tracking.mlflow_store import (
     client,
@@ -71,6 +73,8 @@ def register(params: Params, root: Path) -> dict[str, Any]:
     facts = read_facts(root, params.registry.model, gate, lock_before(root))
     if not gate["passed"]:
         return decline(root, facts.model, gate)
+    if refusal := git_refusal(root):
+        warn(refusal)
     training = training_record(reports / "training.json")
     run_id = sync(training, params.registry.experiment, facts.manifest)
     with registry_errors():

@@ -52,6 +52,15 @@ def test_nothing_is_started_while_the_alias_is_where_the_history_says():
     assert world.runs == []
 
 
+def test_a_pause_is_told_once_and_again_after_it_was_over():
+    world = World()
+    answers = iter(["the work pool ner is paused", "the work pool ner is paused", None, "the work pool ner is paused"])
+    world.watch.paused = lambda: next(answers)
+    for now in range(4):
+        world.watch.step(now)
+    assert world.lines == ["WARNING: the work pool ner is paused"] * 2
+
+
 def test_a_moved_alias_starts_one_run_and_its_verdict_is_told():
     world = World()
     world.watch.step(0)

@@ -13,6 +13,7 @@ import pytest
 
 from ner.admin.leftovers import find_leftovers
 from ner.common import full_disk
+from ner.common.cli import of_this_machine
 from ner.common.files import read_json, read_params, replacing_file, replacing_folder, sha256_folder, write_json
 from ner.errors import NerError, ParamsError
 
@@ -103,3 +104,11 @@ def test_a_terminal_that_has_ascii_only_ends_no_command():
     seen = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=seen, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "F1 0.94 \\u2013 0.96\n"), done.stderr
+
+
+def test_a_file_of_another_users_checkout_is_told_as_that(monkeypatch):
+    owner = ROOT.stat().st_uid
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    sentence = of_this_machine(PermissionError(errno.EACCES, "", ".ner/profiles.toml"))
+    assert sentence and f"this checkout is user {owner}'s: work in a clone of your own" in sentence
