@@ -7,13 +7,15 @@ Takes rows that all have `text`, or all have `tokens` (a list of strings), or {"
 with the parameter `min_score`, entities under it are left out. Answers a list of {"text", "entities"}, where an entity
 has type, start, end (text[start:end]), text and score (how probable it is, calibrated, 0 to 1); of tokens, `text` is
 these with a space between, and an entity has token_start and token_end too. With NER_OBSERVE=1 in the environment an
-answer also has `observed`: counts and confidences for monitoring (ner.inference.observation).
+answer also has `observed`: counts and confidences for monitoring (ner.inference.observation). NER_PRECISION is what
+Tagger.load takes, fp32 where it is not set. `make serve` calls `answer` (mlflow/serve.py).
 Artifacts: `model`, a folder that `save_pretrained` or stage `export` wrote. The modules of `ner` that it needs travel
 with it. Other files than those that were registered are refused: `files` of its configuration is their digest.
 """
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +45,21 @@ class NerModel(PythonModel):
                 "the model's files are not those that were registered, so it is not loaded: take another version.",
                 error_code=INVALID_STATE,
             )
-        self.tagger = Tagger.load(folder, device="auto")
+        self.tagger = Tagger.load(folder, device="auto", precision=os.environ.get("NER_PRECISION") or "fp32")
         self.observes = os.environ.get("NER_OBSERVE") == "1"
         self.vocabulary = Vocabulary.read(folder) if self.observes else None
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> list[dict[str, Any]]:
-        min_score = (params or {}).get("min_score", 0.0)
-        reading = Reading(self.tagger, self.vocabulary) if self.observes else None
         try:
             inputs = read(model_input)
+        except InputError as error:
+            raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
+        return self.answer(inputs, **(params or {}))
+
+    def answer(self, inputs: Sequence[str | list[str]], min_score: float = 0.0) -> list[dict[str, Any]]:
+        """Return what `predict` returns, of texts and token lists as they are; several threads may call it."""
+        reading = Reading(self.tagger, self.vocabulary) if self.observes else None
+        try:
             predictions = annotate(reading or self.tagger, inputs)
         except InputError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None

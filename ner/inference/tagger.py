@@ -11,6 +11,7 @@ from ner.encoding.tokenizer import load_tokenizer
 from ner.encoding.windows import Window
 from ner.errors import ModelError
 from ner.inference.overlap import OVERLAP, prediction_windows
+from ner.inference.packed import pack
 from ner.inference.parallel import side_by_side
 from ner.inference.probability import TEMPERATURE, softmax
 from ner.inference.text import LANGUAGE, LANGUAGE_KEY
@@ -42,10 +43,20 @@ class Tagger:
         self.temperature = temperature
         self.overlap = overlap
         self.language = language  # whose rules cut raw text (ner.inference.text)
-        kind = torch.device(device).type
-        self.batch_subwords = batch_subwords or BATCH_SUBWORDS[kind]
-        self.threads = torch.get_num_threads() if kind == "cpu" else 1
+        self.batch_subwords = batch_subwords or BATCH_SUBWORDS[torch.device(device).type]
         self.labels: list[str] = [model.config.id2label[i] for i in range(model.config.num_labels)]
+
+    @property
+    def threads(self) -> int:
+        """Return how many threads the calling thread's batches have, as torch.set_num_threads sets it there."""
+        return torch.get_num_threads() if torch.device(self.device).type == "cpu" else 1
+
+    @property
+    def precision(self) -> str:
+        """Return what it multiplies in: fp32, bf16 or int8."""
+        if getattr(self.model.config, "ner_format", None) == "onnx-int8":
+            return "int8"
+        return "bf16" if getattr(self.model, "dtype", None) == torch.bfloat16 else "fp32"
 
     @classmethod
     def load(cls, folder: Path | str, device: str = "cpu", precision: str = "fp32") -> "Tagger":
@@ -64,6 +75,7 @@ class Tagger:
 
             model = AutoModelForTokenClassification.from_pretrained(folder, use_safetensors=True, local_files_only=True)
             model = model.to(torch.bfloat16) if is_bfloat16(precision, device) else model
+            model = pack(model) if torch.device(device).type == "cpu" else model
         elif (folder / ONNX).is_file():
             from ner.inference.onnx import OnnxModel
 

@@ -1,6 +1,6 @@
 """The HTTP side of the server: which address answers what, and every error as {"error": "one sentence"}.
 
-app = make_app(Api(switch, queue, max_bytes=16 << 20, alias="champion", mlflow_url="http://127.0.0.1:5000"))
+app = make_app(Api(switch, queue, metrics, max_bytes=16 << 20, alias="champion", mlflow_url="http://127.0.0.1:5000"))
 """
 
 import asyncio
@@ -12,17 +12,19 @@ from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from ner.serving.backend import Version
+from ner.serving.backend import Backend
+from ner.serving.metrics import Metrics
 from ner.serving.page import FORM, Page, form_text
 from ner.serving.queue import Queue
 from ner.serving.request import JSON, Asked, Refused, check_content_type, read
 from ner.serving.rollover import Switch
 from ner.serving.schema import BODY, ERRORS, About, Error, Predictions
 
-VERSION_HEADER = "X-Model-Version"
+VERSION_HEADER, PRECISION_HEADER = "X-Model-Version", "X-Model-Precision"
 SMALL = 100_000  # bytes that are read to rows at once; more is done beside the event loop
 READ_ON = 10  # times the limit: so much of a body that is too large is still taken, so that its sender hears the answer
 WHERE = "POST /invocations asks the model, GET / is a page to try it, and there are /health, /version and /openapi.json"
@@ -34,6 +36,7 @@ class Api:
 
     switch: Switch
     queue: Queue
+    metrics: Metrics
     max_bytes: int
     alias: str | None
     mlflow_url: str | None
@@ -42,16 +45,26 @@ class Api:
         """Return rows in, entities out."""
         kind = check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
         body = await read_body(request, self.max_bytes)
-        version = self.switch.ready().version
-        reading = (body, kind, version.takes, version.params)
+        backend = self.switch.ready()
+        reading = (body, kind, backend.version.takes, backend.version.params)
         asked = read(*reading) if len(body) < SMALL else await asyncio.to_thread(read, *reading)
-        predictions, version = await self.queue.ask(asked, len(body)) if asked.rows else ([], version)
-        return as_json({"predictions": predictions}, headers=version_header(version))
+        predictions, backend = await self.queue.ask(asked, len(body)) if asked.rows else ([], backend)
+        return as_json({"predictions": predictions}, headers=version_headers(backend))
 
     async def health(self) -> Response:
-        """Return status 200 when a model is ready."""
-        version = self.switch.ready().version
-        return as_json({"status": "ready", "version": version.name}, headers=version_header(version))
+        """Return status 200 when a model is ready, and the server is not about to stop."""
+        backend = self.switch.ready()
+        return as_json({"status": "ready", "version": backend.version.name}, headers=version_headers(backend))
+
+    async def live(self) -> Response:
+        """Return status 200 as long as the server itself runs, model or not."""
+        return as_json({"status": "live"})
+
+    async def numbers(self) -> Response:
+        """Return the metrics."""
+        live = self.switch.live
+        self.metrics.serves(live.version.name if live else None, live.about.precision if live else "")
+        return Response(self.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     async def version(self) -> Response:
         """Return which model version answers."""
@@ -62,6 +75,8 @@ class Api:
             version=version.number,
             alias=self.alias,
             loaded_at=backend.loaded_at,
+            precision=backend.about.precision,
+            device=backend.about.device,
             content=version.content,
             gate=version.gate,
             columns=list(version.takes),
@@ -69,7 +84,7 @@ class Api:
             loading=starting.name if starting else None,
             note=self.switch.note,
         )
-        return as_json(about.model_dump(), headers=version_header(version))
+        return as_json(about.model_dump(), headers=version_headers(backend))
 
 
 @dataclass
@@ -90,22 +105,18 @@ class Site:
                 raise Refused(415, "this address takes the form of the page: POST /invocations takes JSON.")
             body = await read_body(request, self.api.max_bytes)
             text = form_text(body)
-            (prediction,), version = await self.api.queue.ask(Asked([text]), len(body))
+            (prediction,), backend = await self.api.queue.ask(Asked([text]), len(body))
         except Refused as refused:
             return self.show(refused.status, text=text, problem=str(refused))
-        return self.show(200, version, text=text, answer=prediction)
+        return self.show(200, backend, text=text, answer=prediction)
 
-    def show(self, status: int, version: Version | None = None, **shown: Any) -> Response:
-        switch = self.api.switch
-        version = version or (switch.live.version if switch.live else None)
-        html, headers = self.page.render(version, switch.note, self.address(version), **shown)
-        return HTMLResponse(html, status, headers | (version_header(version) if version else {}))
-
-    def address(self, version: Version | None) -> str | None:
-        """Return the address of the version's page in MLflow."""
-        if version is None or self.api.mlflow_url is None:
-            return None
-        return f"{self.api.mlflow_url}/#/models/{quote(version.model, safe='')}/versions/{version.number}"
+    def show(self, status: int, backend: Backend | None = None, **shown: Any) -> Response:
+        backend, address = backend or self.api.switch.live, None
+        version = backend.version if backend else None
+        if version and self.api.mlflow_url:
+            address = f"{self.api.mlflow_url}/#/models/{quote(version.model, safe='')}/versions/{version.number}"
+        html, headers = self.page.render(version, self.api.switch.note, address, **shown)
+        return HTMLResponse(html, status, headers | (version_headers(backend) if backend else {}))
 
 
 def make_app(api: Api) -> FastAPI:
@@ -117,6 +128,8 @@ def make_app(api: Api) -> FastAPI:
     app.add_api_route("/health", api.health, methods=["GET"], responses={503: {"model": Error}})
     app.add_api_route("/health", api.health, methods=["HEAD"], include_in_schema=False)
     app.add_api_route("/ping", api.health, methods=get, include_in_schema=False)
+    app.add_api_route("/live", api.live, methods=get, include_in_schema=False)
+    app.add_api_route("/metrics", api.numbers, methods=["GET"], include_in_schema=False)
     app.add_api_route("/version", api.version, responses={200: {"model": About}, 503: {"model": Error}})
     app.add_api_route("/", site.form, methods=get, include_in_schema=False)
     app.add_api_route("/", site.answer, methods=["POST"], include_in_schema=False)
@@ -154,9 +167,9 @@ async def broken(request: Request, error: Exception) -> Response:
     return as_json({"error": "this server failed on the request; its log says why."}, 500)
 
 
-def version_header(version: Version) -> dict[str, str]:
-    """Return which version gave the answer."""
-    return {VERSION_HEADER: version.name}
+def version_headers(backend: Backend) -> dict[str, str]:
+    """Return which version gave the answer, and in which precision it computes."""
+    return {VERSION_HEADER: backend.version.name, PRECISION_HEADER: backend.about.precision}
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ner.common.access import NAMES, Access
 
-OPEN = ("/health", "/ping")  # probes; they tell the name of the version and nothing else
+OPEN = ("/health", "/ping", "/live")  # probes; they tell the name of the version and nothing else
 UNKNOWN = "this server is not known by that name: name it in %s where it is started."
 ASKED = "this server wants its token: send 'Authorization: Bearer <token>', or as the password of any user."
 

@@ -1,39 +1,42 @@
-"""One `mlflow models serve` of one model version on a port of its own, from its start to its end.
+"""The process of one model version (mlflow/serve.py), from its start to its end, and what is asked of it by a socket.
 
-backend = Backend(version, command(version, port), port, environment, client, say)
+backend = Backend(version, command(version), environment, say)
 await backend.start()                    # until it has answered a real request; raises ModelError
-answers = await backend.predict(rows, {})
+answers = await backend.predict(["Marta lives in Oslo."], {}, threads=2)
 """
 
 import asyncio
+import itertools
+import json
 import re
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import httpx
-
-from ner.common.ports import HOST
 from ner.errors import ModelError
 from ner.serving.child import Child
 from ner.serving.request import TEXT, TOKENS, Refused, Row
 
+PROGRAM = Path(__file__).resolve().parents[2] / "mlflow" / "serve.py"
 FIRST_TEXT = "Marta Okafor joined Helvion Steel in Rotterdam ."
 START_WITHIN_S = 600
 LAST_WORDS = 40  # lines that are kept for the sentence about its end
+LONGEST_PATH = 90  # of a socket, everywhere
+LONGEST_LINE = 1 << 31
 FOLDER = re.compile(r"(?:\w+://)?(?:/[^/\s'\"]+)*/(?=[^/\s])")  # of a path, which is nobody's business
-ENDED = "the process of the model ended while it worked on this request: ask again"
-TOO_LONG = "the model took too long: send less at once, or use ner batch."
-OURS = "the model failed on this request; the log of make serve says why"
+ENDED = "the process of the model ended while it worked on this request: ask again."
+OURS = "the model failed on this request; the log of make serve says why."
 
 
 @dataclass(frozen=True)
 class Version:
-    """A model version, as ner.registry.promotion.follow_alias tells it."""
+    """A model version, as ner.registry.promotion.follow_alias tells it. precision: that its gate judged it in."""
 
     model: str
     number: int
@@ -41,6 +44,7 @@ class Version:
     gate: str | None = None
     inputs: Sequence[str] = ()
     params: Sequence[str] = ()
+    precision: str = "fp32"
 
     @property
     def name(self) -> str:
@@ -53,56 +57,50 @@ class Version:
         return [name for name in (TEXT, TOKENS) if name in self.inputs] or [TEXT]
 
 
-def command(version: Version, port: int, timeout_s: int) -> list[str]:
-    """Return the command of MLflow's own server, which starts once the version's files are verified
-    (ner/registry/verify.py).
+@dataclass(frozen=True)
+class About:
+    """What the process tells of itself. lanes: batches that it reads at once; budget: subwords of each."""
 
-    The version goes by its number, since an alias may move while it loads.
+    precision: str = "fp32"
+    device: str = "cpu"
+    lanes: int = 2
+    budget: int = 256
+
+
+def command(version: Version) -> list[str]:
+    """Return the command of the process, which starts once the version's files are verified (ner/registry/verify.py).
+
+    The version goes by its number, since an alias may move while it loads. The socket's path comes last.
     """
-    looked_at = [sys.executable, "-m", "ner.registry.verify", version.name, "--"]
-    mlflow = [sys.executable, "-P", "-m", "mlflow", "models", "serve", "--model-uri", f"models:/{version.name}"]
-    return [
-        *looked_at,
-        *mlflow,
-        "--env-manager",
-        "local",
-        "--host",
-        HOST,
-        "--port",
-        str(port),
-        "--timeout",
-        str(timeout_s),
-    ]
+    verify = [sys.executable, "-m", "ner.registry.verify", version.name, "--"]
+    return [*verify, sys.executable, "-I", str(PROGRAM), f"models:/{version.name}"]
 
 
 class Backend:
-    """A process that answers for one version. `in_flight` counts the requests that it works on."""
+    """A process that answers for one version. `in_flight` counts the requests of which it has rows."""
 
     def __init__(
-        self,
-        version: Version,
-        command: Sequence[str],
-        port: int,
-        environment: Mapping[str, str],
-        client: httpx.AsyncClient,
-        say: Callable[[str], None],
+        self, version: Version, command: Sequence[str], environment: Mapping[str, str], say: Callable[[str], None]
     ) -> None:
-        self.version, self._client, self._say = version, client, say
+        self.version, self.about, self._say = version, About(), say
         self.in_flight = 0
         self.idle, self.ended = asyncio.Event(), asyncio.Event()
         self.idle.set()
         self.loaded_at: str | None = None
         self.start_s = 0.0
-        self._url = f"http://{HOST}:{port}"
+        self._command, self._environment = command, environment
         self._last_words: deque[str] = deque(maxlen=LAST_WORDS)
-        self._child = Child(command, environment, self._hear, lambda status: self.ended.set())
+        self._numbers, self._asked = itertools.count(), dict[int, asyncio.Future[dict[str, Any]]]()
+        self._connected = asyncio.Event()
+        self._writer: asyncio.StreamWriter | None = None
+        self._child: Child | None = None
 
     async def start(self, within_s: float = START_WITHIN_S) -> None:
         """Wait until it has answered a real request. Raises ModelError, with the process stopped."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(within_s):
-                await self._healthy()
+                await self._connect()
                 await self._try()
         except TimeoutError:
             await self.stop()
@@ -113,88 +111,94 @@ class Backend:
         self.start_s = time.monotonic() - began
         self.loaded_at = datetime.now(UTC).isoformat(timespec="seconds")
 
-    async def predict(self, rows: Sequence[Row], params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return an answer for each row, in order. Raises Refused."""
+    def hold(self) -> None:
+        """Count a request: the process is needed until `release`."""
         self.in_flight += 1
         self.idle.clear()
+
+    def release(self) -> None:
+        self.in_flight -= 1
+        if not self.in_flight:
+            self.idle.set()
+
+    async def predict(self, rows: Sequence[Row], params: Mapping[str, Any], threads: int) -> list[dict[str, Any]]:
+        """Return an answer for each row, in order. Raises Refused."""
+        if self.ended.is_set() or self._writer is None:
+            raise self._gone()
+        number = next(self._numbers)
+        future = self._asked[number] = asyncio.get_running_loop().create_future()
+        batch = {"id": number, "rows": rows, "params": params, "threads": threads}
+        self._writer.write(json.dumps(batch).encode() + b"\n")
         try:
-            answers: list[dict[str, Any]] = [{} for _ in rows]
-            for name, kind in ((TEXT, str), (TOKENS, list)):  # apart: a frame with gaps would fill them with NaN
-                places = [i for i, row in enumerate(rows) if isinstance(row, kind)]
-                predictions = await self._ask([{name: rows[i]} for i in places], params) if places else []
-                for i, answer in zip(places, predictions, strict=True):
-                    answers[i] = answer
-            return answers
+            reply = await future
         finally:
-            self.in_flight -= 1
-            if not self.in_flight:
-                self.idle.set()
+            self._asked.pop(number, None)
+        if "answers" not in reply:
+            raise self._refusal(reply)
+        answers = reply["answers"]
+        if isinstance(answers, list) and len(answers) == len(rows) and all(is_answer(answer) for answer in answers):
+            return answers
+        raise Refused(500, f"version {self.version.number} answers in another shape: {str(answers)[:80]!r}.")
 
     async def stop(self) -> None:
         """End the process and all that it started."""
-        await self._child.stop()
+        self._lose()
+        if self._child:
+            await self._child.stop()
 
-    async def _ask(self, records: list[dict[str, Any]], params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        body = {"dataframe_records": records} | ({"params": dict(params)} if params else {})
-        try:
-            answer = await self._client.post(f"{self._url}/invocations", json=body)
-        except httpx.ReadTimeout:
-            raise Refused(504, TOO_LONG) from None
-        except httpx.HTTPError:
-            await self._see_whether_it_lives()
-            raise Refused(503, f"{ENDED}.", retry_after_s=max(5, round(self.start_s))) from None
-        if answer.status_code != 200:
-            raise self._refusal(answer)
-        try:
-            predictions = answer.json()["predictions"]
-            if len(predictions) == len(records) and all(
-                isinstance(prediction["entities"], list) for prediction in predictions
-            ):
-                return predictions
-        except (ValueError, KeyError, TypeError):
-            pass
-        raise Refused(500, f"version {self.version.number} answers in another shape: {answer.text[:80]!r}.")
-
-    def _refusal(self, answer: httpx.Response) -> Refused:
-        """Return what the caller is told of a failure: what the model says of the input, or that it is ours."""
-        if answer.status_code == 504:
-            return Refused(504, TOO_LONG)
-        try:
-            body = dict(answer.json())
-        except (ValueError, TypeError):
-            body = {"message": answer.text}
-        if body.get("error_class") == "SCHEMA_ENFORCEMENT_FAILED":
-            return Refused(400, f"{self.version.name} does not take such rows: GET /version names its columns.")
-        _, mark, sentence = str(body.get("message")).rpartition("\nError: ")
-        if body.get("error_code") == "INVALID_PARAMETER_VALUE" and mark:
-            return Refused(400, FOLDER.sub("", sentence)[:500])
-        reason = body.get("stack_trace") or body.get("message")
-        self._say(f"{self.version.name} failed on a request with status {answer.status_code}: {reason}")
-        return Refused(500, f"{OURS}.")
-
-    async def _see_whether_it_lives(self) -> None:
-        """Check whether the server process lives: one that was killed is missed at once."""
-        try:
-            await self._client.get(f"{self._url}/health", timeout=5)
-        except httpx.TimeoutException:
-            pass  # it is busy
-        except httpx.HTTPError:
-            self.ended.set()
-
-    async def _healthy(self) -> None:
-        while not self.ended.is_set():
+    async def _connect(self) -> None:
+        """Start the process and wait for its first line."""
+        base = tempfile.gettempdir()
+        with tempfile.TemporaryDirectory(dir=base if len(base) < LONGEST_PATH - 40 else "/tmp") as folder:
+            path = f"{folder}/socket"  # in a folder that is ours alone
+            server = await asyncio.start_unix_server(self._listen, path, limit=LONGEST_LINE)
             try:
-                if (await self._client.get(f"{self._url}/health", timeout=5)).is_success:
-                    return
-            except httpx.HTTPError:
-                pass
-            await asyncio.sleep(0.2)
-        raise ModelError(f"its process ended: {self.last_words()}")
+                self._child = Child([*self._command, path], self._environment, self._hear, lambda status: self._end())
+                waits = [asyncio.create_task(event.wait()) for event in (self._connected, self.ended)]
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                server.close()
+        if not self._connected.is_set():
+            raise ModelError(f"its process ended: {self.last_words()}")
+
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        while line := await reader.readline():
+            message = json.loads(line)
+            if "id" not in message:
+                self.about = About(**message)
+                self._connected.set()
+            elif (future := self._asked.get(message["id"])) and not future.done():
+                future.set_result(message)
+        self._lose()
+
+    def _end(self) -> None:
+        self._lose()
+        self.ended.set()
+
+    def _lose(self) -> None:
+        """Close the socket; who waits for an answer hears that the process ended."""
+        if self._writer:
+            self._writer.close()
+            self._writer = None
+        for future in self._asked.values():
+            if not future.done():
+                future.set_exception(self._gone())
+
+    def _gone(self) -> Refused:
+        return Refused(503, ENDED, retry_after_s=max(5, round(self.start_s)))
+
+    def _refusal(self, reply: Mapping[str, Any]) -> Refused:
+        """Return what the caller is told of a failure: what the model says of the input, or that it is ours."""
+        if reply["sentence"]:
+            return Refused(400, FOLDER.sub("", reply["sentence"])[:500])
+        self._say(f"{self.version.name} failed on a request: {reply['error']}")
+        return Refused(500, OURS)
 
     async def _try(self) -> None:
         row: Row = FIRST_TEXT if TEXT in self.version.takes else FIRST_TEXT.split()
         try:
-            await self.predict([row], {})
+            await self.predict([row], {}, 1)
         except Refused as refused:
             if self.ended.is_set():
                 raise ModelError(f"its process ended: {self.last_words()}") from None
@@ -202,10 +206,15 @@ class Backend:
 
     def last_words(self) -> str:
         """Return the line that says most about its end: the last error in what it printed."""
-        lines = [line.strip() for line in self._last_words if not line.startswith("Exception: Command")]  # not a cause
+        lines = [line.strip() for line in self._last_words]
         errors = [line for line in lines if line.partition(":")[0].endswith(("Error", "Exception"))]
         return FOLDER.sub("", (errors or lines or ["it printed nothing"])[-1])[:300]
 
     def _hear(self, line: str) -> None:
         self._last_words.append(line)
         self._say(f"{self.version.name} | {line}")
+
+
+def is_answer(answer: Any) -> bool:
+    """Return whether it has the shape of a version's answer."""
+    return isinstance(answer, dict) and isinstance(answer.get("entities"), list)

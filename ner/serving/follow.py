@@ -35,12 +35,7 @@ class Follower:
         self._child = self._start()
 
     async def first(self) -> Version:
-        """Return the version at the start.
-
-        Raises ModelError where there is none, RegistryError where the registry fails.
-
-        Raises ModelError where there is none, RegistryError where that is not known.
-        """
+        """Return the version at the start. Raises ModelError where there is none, RegistryError where nobody knows."""
         try:
             async with asyncio.timeout(KNOWN_WITHIN_S):
                 await self._heard.wait()

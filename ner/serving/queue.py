@@ -1,58 +1,214 @@
-"""Requests wait here for the model: so many are asked at once, the others in the order in which they came.
+"""Rows wait here for the model: those of like length are read together, and nobody waits where the model is idle.
 
-queue = Queue(switch, default_lanes(), max_bytes=256 << 20)
-answers, version = await queue.ask(Asked(["Marta lives in Oslo."]), size=21)
+queue = Queue(switch, max_bytes=256 << 20, timeout_s=600, store=None, metrics=Metrics())
+answers, backend = await queue.ask(Asked(["Marta lives in Oslo."]), size=21)
 
-Who waits has no version yet: the live one answers when his turn comes, so that a change of versions drops nobody.
-(To ask the model for several waiting requests at once was tried: on a CPU it brought nothing.)
+The row that is due goes next, with those that suit it: a batch holds so many subwords at most, padding included, as
+the model reads at once. Where another batch is being read, one that is not full waits a moment for more. A row of a
+large request is due later the more of that request comes before it, so that small requests go between. All rows of a
+request are answered by one process, so that the version in the answer's header is true.
 """
 
 import asyncio
-import os
+import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ner.inference.observation import OBSERVED
 from ner.monitoring.store import Store
-from ner.serving.backend import Version
-from ner.serving.request import Asked, Refused
+from ner.serving.backend import Backend
+from ner.serving.metrics import Metrics
+from ner.serving.request import Asked, Refused, Row
 from ner.serving.rollover import Switch
 
+LETTERS = 4  # in a subword, about
+WAIT_S = 0.01  # for more rows, where another batch is being read
+PACE_S = 0.001  # a subword takes about so long
+LOOK_AT = 256  # waiting rows, for those that suit
+TOO_LONG = "the model took too long: send less at once, or use ner batch."
 
-def default_lanes() -> int:
-    """Return how many requests the model gets at once: long ones must not hold up short ones, and MLflow's server takes
-    cores + 4.
-    """
-    cores = os.cpu_count() or 1
-    return min(max(4, cores // 2), cores + 4, 32)
+
+@dataclass(eq=False)
+class Work:
+    """A request. backend: the process that has its rows, once one has been sent."""
+
+    params: Mapping[str, Any]
+    since: float
+    backend: Backend | None = None
+
+
+@dataclass(eq=False)
+class Waiting:
+    """A row. due: when it would be read if the requests took turns; size: in subwords, about."""
+
+    due: float
+    size: int
+    row: Row
+    work: Work
+    answer: "asyncio.Future[dict[str, Any]]"
 
 
 class Queue:
-    """Lanes between the callers and the live backend; max_bytes: of the requests that wait or are answered.
+    """Between the callers and the live backend; max_bytes: of the requests that wait or are answered.
 
     store: what the model says beside its answers, for monitoring, is kept there.
     """
 
-    def __init__(self, switch: Switch, lanes: int, max_bytes: int, store: Store | None = None) -> None:
-        self._switch, self._max_bytes, self._bytes, self._store = switch, max_bytes, 0, store
-        self._lanes = asyncio.Semaphore(lanes)
+    def __init__(
+        self,
+        switch: Switch,
+        max_bytes: int,
+        timeout_s: float,
+        store: Store | None,
+        metrics: Metrics,
+    ) -> None:
+        self._switch, self._max_bytes, self._timeout_s = switch, max_bytes, timeout_s
+        self._store, self._metrics = store, metrics
+        self._bytes = self._busy = self._busy_long = 0
+        self._waiting: list[Waiting] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ask(self, asked: Asked, size: int) -> tuple[list[dict[str, Any]], Version]:
-        """Return the answers, and the version that gave them. Raises Refused."""
+    async def ask(self, asked: Asked, size: int) -> tuple[list[dict[str, Any]], Backend]:
+        """Return the answers, and the backend that gave them. Raises Refused."""
+        self._switch.ready()
         if self._bytes and self._bytes + size > self._max_bytes:
             raise Refused(503, "too many large requests wait for the model: ask again in a while.", retry_after_s=10)
         self._bytes += size
+        loop = asyncio.get_running_loop()
+        work, due, futures = Work(asked.params, loop.time()), loop.time(), []
+        for row in asked.rows:
+            one = Waiting(due, subwords(row), row, work, loop.create_future())
+            bisect.insort(self._waiting, one, key=lambda other: other.due)
+            futures.append(one.answer)
+            due += one.size * PACE_S
         try:
-            async with self._lanes:
-                backend = self._switch.ready()
-                answers = await backend.predict(asked.rows, asked.params)
-            self._keep(answers, backend.version.name)
-            return answers, backend.version
+            self._send()
+            async with asyncio.timeout(self._timeout_s):
+                answers = await asyncio.gather(*futures)
+        except TimeoutError:
+            raise Refused(504, TOO_LONG) from None
         finally:
             self._bytes -= size
+            for future in futures:
+                future.cancel()
+            if work.backend:
+                work.backend.release()
+        assert work.backend
+        self._keep(answers, work.backend.version.name)
+        return answers, work.backend
+
+    def _send(self) -> None:
+        """Send batches while lanes are free and rows wait."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        loop = asyncio.get_running_loop()
+        try:
+            self._switch.ready()
+        except Refused as refused:
+            fail([one for one in self._waiting if one.work.backend is None], refused)
+        while batch := self._next():
+            backend = batch[0].work.backend or self._switch.ready()
+            waited = loop.time() - min(one.work.since for one in batch)
+            if self._busy and not is_full(batch, backend.about.budget) and waited < WAIT_S:
+                self._timer = loop.call_later(WAIT_S - waited, self._send)
+                return
+            self._waiting[:LOOK_AT] = [one for one in self._waiting[:LOOK_AT] if one not in batch]
+            self._start(batch, backend)
+
+    def _next(self) -> list[Waiting]:
+        """Return the rows to send next; none where no lane is free for any."""
+        while gone := [one for one in self._waiting[:LOOK_AT] if one.answer.done()]:
+            for one in gone:
+                self._waiting.remove(one)
+        head = self._waiting[:LOOK_AT]
+        for first in head:
+            backend = first.work.backend or self._switch.live
+            if backend is None or self._busy >= backend.about.lanes:
+                return []
+            budget = backend.about.budget
+            if first.size > budget and self._busy_long >= backend.about.lanes - 1:
+                continue  # long ones leave a lane to short ones
+            suiting = [one for one in head if one is not first and suits(first, one, backend)]
+            batch, longest = [first], first.size
+            for other in sorted(suiting, key=lambda one: abs(one.size - first.size)):
+                longest = max(longest, other.size)
+                if longest * (len(batch) + 1) > budget:
+                    break
+                batch.append(other)
+            return batch
+        return []
+
+    def _start(self, batch: list[Waiting], backend: Backend) -> None:
+        now = asyncio.get_running_loop().time()
+        for one in batch:
+            if one.work.backend is None:
+                one.work.backend = backend
+                backend.hold()
+                self._metrics.waited.observe(now - one.work.since)
+        self._metrics.rows.observe(len(batch))
+        share = self._busy + 1 + bool(self._waiting)
+        is_long = batch[0].size > backend.about.budget
+        self._busy += 1
+        self._busy_long += is_long
+        task = asyncio.create_task(self._read(batch, backend, max(1, backend.about.lanes // share)))
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._done(task, is_long))
+
+    def _done(self, task: asyncio.Task[None], is_long: bool) -> None:
+        self._tasks.discard(task)
+        self._busy -= 1
+        self._busy_long -= is_long
+        self._send()
+
+    async def _read(self, batch: list[Waiting], backend: Backend, threads: int) -> None:
+        try:
+            await self._answer(batch, backend, threads)
+        except Exception as error:  # of ours: who waits must hear of it
+            fail(batch, error)
+
+    async def _answer(self, batch: list[Waiting], backend: Backend, threads: int) -> None:
+        try:
+            answers = await backend.predict([one.row for one in batch], batch[0].work.params, threads)
+        except Refused as refused:
+            if len(batch) == 1 or refused.status == 503:
+                return fail(batch, refused)
+            for one in batch:  # one row spoils no other
+                await self._answer([one], backend, threads)
+            return
+        for one, answer in zip(batch, answers, strict=True):
+            if not one.answer.done():
+                one.answer.set_result(answer)
 
     def _keep(self, answers: list[dict[str, Any]], model: str) -> None:
         """Take what is for monitoring off the answers; a version that was registered before it has none."""
         rows = [(answer.pop(OBSERVED), answer["text"]) for answer in answers if OBSERVED in answer]
+        self._metrics.count(answers, sum(observed.get("subwords", 0) for observed, _ in rows))
         if self._store and rows:
             observed, texts = zip(*rows, strict=True)
             self._store.add(model, observed, texts)
+
+
+def subwords(row: Row) -> int:
+    """Return about how many subwords a row has, special ones included."""
+    letters = len(row) if isinstance(row, str) else sum(len(token) + 1 for token in row)
+    return 2 + letters // LETTERS
+
+
+def is_full(batch: Sequence[Waiting], budget: int) -> bool:
+    """Return whether no other row of that length would find room."""
+    return max(one.size for one in batch) * (len(batch) + 1) > budget
+
+
+def suits(first: Waiting, other: Waiting, backend: Backend) -> bool:
+    """Return whether both may be read in one batch."""
+    return other.work.params == first.work.params and other.work.backend in (None, backend)
+
+
+def fail(rows: Sequence[Waiting], error: Exception) -> None:
+    """Let the rows' callers hear of an error."""
+    for one in rows:
+        if not one.answer.done():
+            one.answer.set_exception(error)

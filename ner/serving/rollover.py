@@ -35,8 +35,14 @@ class Failure:
 class Switch:
     """`live` is the backend that answers new requests, or None; `note` is what a caller should know about it."""
 
-    def __init__(self, reference: str, make: Callable[[Version], Backend], say: Callable[[str], None]) -> None:
-        self._reference, self._make, self._say = reference, make, say
+    def __init__(
+        self,
+        reference: str,
+        make: Callable[[Version], Backend],
+        say: Callable[[str], None],
+        restarted: Callable[[], None],
+    ) -> None:
+        self._reference, self._make, self._say, self._restarted = reference, make, say, restarted
         self.live: Backend | None = None
         self.starting: Version | None = None
         self._wanted: Version | None = None
@@ -190,6 +196,7 @@ class Switch:
         await backend.ended.wait()
         if backend is self.live:
             self.live = None
+            self._restarted()
             self._failed(backend.version, "its process ended", time.monotonic() - self._live_since > STEADY_S)
             self._say(f"the process of {backend.version.name} ended; it is started again")
             self._changed.set()

@@ -34,6 +34,8 @@ class About(BaseModel):
     version: int
     alias: str | None = Field(description="the alias that is followed; null where a version was named")
     loaded_at: str | None
+    precision: str = Field(description="what the model multiplies in: fp32, bf16 or int8")
+    device: str
     content: str | None = Field(description="sha256 of the model's files and of the code that answers")
     gate: str | None = Field(description="the verdict with which the version was registered")
     columns: list[str]

@@ -21,13 +21,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any
 
-import httpx
 import typer
 import uvicorn
 
 from ner.common.files import read_params
 from ner.common.loopback import proxy
-from ner.common.ports import free_port
 from ner.errors import ModelError
 from ner.monitoring.store import Store
 from ner.serving import backend as serve_backend
@@ -36,7 +34,8 @@ from ner.serving.app import Api, make_app
 from ner.serving.auth import Door
 from ner.serving.backend import Backend, Version
 from ner.serving.follow import Follower
-from ner.serving.queue import Queue, default_lanes
+from ner.serving.metrics import Metrics, Watched
+from ner.serving.queue import Queue
 from ner.serving.rollover import Switch
 from ner.serving.settings import Settings, child_environment, listen, read_settings
 from ner.tracking.mlflow_store import name_a_version, shown_uri, tracking_uri
@@ -66,36 +65,33 @@ async def serve(
     settings: Settings,
     say: Callable[[str], None],
     follow: Sequence[str],
-    start: Callable[[Version, int, int], list[str]],
+    start: Callable[[Version], list[str]],
     store: Store | None = None,
 ) -> None:
     """Serve until a signal. follow, start: commands of the children; store: of what monitoring needs.
 
     Raises NerError where nothing can be served.
     """
-    uri = tracking_uri()
-    environment = child_environment(uri) | {"NER_OBSERVE": "1" if store else "0"}
+    uri, metrics = tracking_uri(), Metrics()
+    environment = child_environment(uri) | {"NER_OBSERVE": "1"}
+
+    def make(version: Version) -> Backend:
+        chosen = version.precision if settings.precision == "as judged" else settings.precision
+        return Backend(version, start(version), environment | {"NER_PRECISION": chosen}, say)
+
     with listen(settings.port, settings.access.listen) as door:
-        # No connection is kept: one that the backend closes just as it is used would be a lost request.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        timeout = httpx.Timeout(settings.timeout_s + 10, connect=10, pool=None)
-        async with httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False) as client:
-
-            def make(version: Version) -> Backend:
-                port = free_port()
-                return Backend(version, start(version, port, settings.timeout_s), port, environment, client, say)
-
-            switch = Switch(reference, make, say)
-            follower = Follower(follow, environment, switch.point)
-            try:
-                switch.point(await first_version(follower, reference), None)
-                alias = reference.partition("@")[2] or None
-                address = shown_uri(uri).rstrip("/") if uri.startswith("http") else None
-                queue = Queue(switch, default_lanes(), HELD * settings.max_bytes, store)
-                app = Door(make_app(Api(switch, queue, settings.max_bytes, alias, address)), settings.access)
-                await _until_signal(app, door, switch, partial(_ready, reference, settings, say))
-            finally:
-                await asyncio.gather(follower.stop(), switch.stop())
+        switch = Switch(reference, make, say, metrics.restarts.inc)
+        follower = Follower(follow, environment, switch.point)
+        try:
+            switch.point(await first_version(follower, reference), None)
+            alias = reference.partition("@")[2] or None
+            address = shown_uri(uri).rstrip("/") if uri.startswith("http") else None
+            queue = Queue(switch, HELD * settings.max_bytes, settings.timeout_s, store, metrics)
+            app = make_app(Api(switch, queue, metrics, settings.max_bytes, alias, address))
+            app = Watched(Door(app, settings.access), metrics, settings.log == "json")
+            await _until_signal(app, door, switch, partial(_ready, reference, settings, say))
+        finally:
+            await asyncio.gather(follower.stop(), switch.stop())
 
 
 async def _until_signal(app: Any, door: socket.socket, switch: Switch, ready: Callable[[Switch], None]) -> None:

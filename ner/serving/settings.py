@@ -3,7 +3,7 @@
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,15 +13,19 @@ from ner.common.cli import QUIET
 from ner.common.ports import HOST, read_port
 from ner.errors import BusyError, ParamsError
 
+JUDGED = "as judged"  # in the precision by which the version's gate judged it
+
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says. timeout_s: how long the model may work on one request."""
+    """What the environment says. timeout_s: how long a request may take, its wait included."""
 
     port: int
     max_mb: float
     timeout_s: int
     access: Access = field(default_factory=Access)
+    precision: str = JUDGED
+    log: str = "text"
 
     @property
     def max_bytes(self) -> int:
@@ -45,7 +49,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
                 f"port {port} is where `make up` has {what}: choose another, "
                 f"as in NER_SERVE_PORT={port + 2} make serve."
             )
-    return Settings(port, max_mb, timeout_s, read_serve_access(environment))
+    precision = _choice(environment, "NER_SERVE_PRECISION", (JUDGED, "auto", "fp32", "bf16"))
+    log = _choice(environment, "NER_SERVE_LOG", ("text", "json"))
+    return Settings(port, max_mb, timeout_s, read_serve_access(environment), precision, log)
 
 
 def listen(port: int, host: str = HOST) -> socket.socket:
@@ -65,7 +71,7 @@ def listen(port: int, host: str = HOST) -> socket.socket:
 
 
 def child_environment(uri: str) -> dict[str, str]:
-    """Return the children's environment: our store, our Python first, no chatter, and uvicorn's own settings."""
+    """Return the children's environment: our store, our Python first, no chatter."""
     inherited = {name: value for name, value in os.environ.items() if name not in SECRETS or name == MLFLOW_PASSWORD}
     return {
         **inherited,
@@ -76,9 +82,16 @@ def child_environment(uri: str) -> dict[str, str]:
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "TQDM_DISABLE": "1",
-        "UVICORN_ACCESS_LOG": "false",
-        "UVICORN_LOG_LEVEL": "warning",
+        "MALLOC_ARENA_MAX": "2",  # or each thread keeps what it had
+        "TOKENIZERS_PARALLELISM": "false",  # batches are read side by side instead
     }
+
+
+def _choice(environment: Mapping[str, str], name: str, known: Sequence[str]) -> str:
+    value = environment.get(name) or known[0]
+    if value not in known:
+        raise ParamsError(f"{name} is {value!r}, need one of {', '.join(known)}.")
+    return value
 
 
 def _number(environment: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

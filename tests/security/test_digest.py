@@ -124,7 +124,7 @@ def test_mlflow_itself_loads_only_the_files_that_were_registered(files, monkeypa
 
 def test_serving_looks_before_mlflow_starts(files, tmp_path):
     flip(files / WEIGHTS)
-    line = command(Version("ner", 1), 1, 60)
+    line = command(Version("ner", 1))
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     (said,) = [line for line in done.stderr.splitlines() if "is refused" in line]
     assert done.returncode and said.startswith(f"digest: {REFUSED}its files are not those that were registered")

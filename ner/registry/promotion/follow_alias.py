@@ -18,6 +18,7 @@ from typing import Any
 
 from ner.common.cli import run_stage
 from ner.errors import NerError, RegistryError
+from ner.registry.reproduce import recorded
 from ner.registry.versions import resolve, use_this_store
 from ner.tracking.mlflow_store import NOT_THERE, exists, no_version
 
@@ -47,6 +48,7 @@ def look(reference: str) -> dict[str, Any]:
         "gate": version.tags.get("gate"),
         "inputs": inputs,
         "params": params,
+        "precision": recorded(version.tags.get("params", "{}")).get("prediction", {}).get("precision", "fp32"),
     }
     return {"version": about, "problem": None, "absent": False}
 

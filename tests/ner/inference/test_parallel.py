@@ -58,6 +58,6 @@ def test_a_model_says_the_same_with_one_thread_and_with_several(tiny_model):
     found = []
     for number in (1, 3):
         tagger = Tagger.load(tiny_model)
-        tagger.threads = number
+        torch.set_num_threads(number)
         found.append(np.concatenate(tagger.logits(sentences)))
     assert found[0] == pytest.approx(found[1], abs=1e-5)

@@ -1,4 +1,4 @@
-"""The server as a process, with stand-ins for MLflow's scoring server and for the registry."""
+"""The server as a process, with stand-ins for the process of a model and for the registry."""
 
 import json
 import os
@@ -178,7 +178,7 @@ def test_every_error_is_one_sentence_without_trace_or_path(calm, method, path, k
 
 def test_why_the_model_failed_is_in_the_log_and_not_in_the_answer(calm):
     calm.ask("FAIL")
-    assert "ner/1 failed on a request with status 400: Traceback" in calm.said()
+    assert "ner/1 failed on a request: Traceback" in calm.said()
     assert "RuntimeError: /home/someone/model is broken" in calm.said()
 
 
@@ -206,6 +206,54 @@ def test_the_page_answers_and_keeps_what_was_wrong_to_itself(calm):
     assert bad.status_code == 500 and 'role="alert">the model failed' in bad.text and "Traceback" not in bad.text
 
 
+def test_one_text_has_the_machine_for_itself_and_the_answer_names_the_precision(calm):
+    answer = calm.ask("Marta")
+    (row,) = answer.json()["predictions"]
+    assert (row["together"], row["threads"]) == (1, 2)
+    assert answer.headers["X-Model-Precision"] == calm.http.get("/version").json()["precision"] == "bf16"
+
+
+def test_texts_that_wait_are_read_together(server):
+    with ThreadPoolExecutor(12) as pool:
+        blocked = [pool.submit(server.ask, text) for text in ("SLOW", "SLOW " * 250)]  # a lane each
+        server.until(lambda: "ner_batch_rows_count 2" in server.http.get("/metrics").text)
+        waiting = [pool.submit(server.ask, f"text {i}") for i in range(10)]
+        time.sleep(0.5)
+        (server.folder / "go").touch()
+        answers = [one.result() for one in waiting]
+    assert [one.result().status_code for one in blocked] == [200, 200]
+    assert max(answer.json()["predictions"][0]["together"] for answer in answers) > 1
+    assert [answer.json()["predictions"][0]["text"] for answer in answers] == [f"text {i}" for i in range(10)]
+
+
+def test_a_request_of_many_texts_lets_others_between(calm):
+    with ThreadPoolExecutor(2) as pool:
+        many = pool.submit(calm.ask, *["word " * 40] * 40)
+        assert calm.ask("Marta").status_code == 200
+        assert len(many.result().json()["predictions"]) == 40
+
+
+def test_the_server_lives_before_a_model_is_ready_and_tells_its_numbers(calm):
+    assert calm.http.get("/live").json() == {"status": "live"}
+    calm.ask("FAIL")
+    numbers = calm.http.get("/metrics").text
+    assert 'ner_requests_total{path="/invocations",status="500"}' in numbers
+    assert 'ner_version{precision="bf16",version="ner/1"} 1.0' in numbers
+    assert 'ner_entities_total{type="V1"}' in numbers and "ner_subwords_total " in numbers
+    for name in ("ner_request_seconds", "ner_queue_seconds", "ner_batch_rows"):
+        assert f"{name}_bucket" in numbers
+    assert "ner_restarts_total 0.0" in numbers
+
+
+def test_a_request_keeps_its_id_and_its_trace_in_the_log(calm):
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"X-Request-Id": "my-7", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    assert calm.http.get("/version", headers=headers).headers["X-Request-Id"] == "my-7"
+    calm.until(lambda: f'"request_id": "my-7", "trace_id": "{trace}"' in calm.said())
+    made = [calm.http.get("/live", headers={"X-Request-Id": own}).headers["X-Request-Id"] for own in ("", "a b")]
+    assert all(len(one) == 32 for one in made)
+
+
 def test_the_schema_is_at_openapi_json(calm):
     paths = calm.http.get("/openapi.json").json()["paths"]
     assert set(paths) == {"/invocations", "/health", "/version"}
@@ -227,7 +275,7 @@ def test_a_new_champion_takes_over_without_a_dropped_request_and_the_header_is_t
     with ThreadPoolExecutor(8) as pool:
         clients = [pool.submit(client, mine) for mine in seen]
         server.until(lambda: all(len(mine) > 10 for mine in seen))
-        waits = pool.submit(lambda: slow.append(server.ask("SLOW")))
+        waits = pool.submit(lambda: slow.append(server.ask("SLOW " * 250)))  # too long to be read with others
         server.until((server.folder / "slow").exists)
         server.point(2)
         server.until_serving(2)
@@ -300,6 +348,7 @@ def test_a_backend_that_dies_is_started_again_and_meanwhile_callers_are_told_whe
     server.until_serving(1)
     assert server.ask("Marta").status_code == 200
     assert "the process of ner/1 ended; it is started again" in server.said()
+    assert "ner_restarts_total 1.0" in server.http.get("/metrics").text
 
 
 def test_a_request_that_kills_the_backend_is_told_so(server):
@@ -363,6 +412,8 @@ def test_settings_come_from_the_environment_and_keep_off_the_ports_of_make_up():
         read_settings({"NER_SERVE_PORT": "5000"})
     with pytest.raises(BusyError, match="port 5001 is where `make up` has the MLflow server"):
         read_settings({"NER_MLFLOW_PORT": "5001"})
+    with pytest.raises(ParamsError, match="NER_SERVE_PRECISION is 'int4', need one of as judged, auto, fp32, bf16"):
+        read_settings({"NER_SERVE_PRECISION": "int4"})
     for name in ("NER_SERVE_PORT", "NER_SERVE_MAX_MB"):
         with pytest.raises(ParamsError, match=f"{name} is '-1'"):
             read_settings({name: "-1"})

@@ -1,4 +1,4 @@
-"""The whole of it once: a real registry, a real `mlflow models serve`, and a champion that changes under requests."""
+"""The whole of it once: a real registry, real versions of it, and a champion that changes under requests."""
 
 import json
 import os
@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from ner.monitoring.store import read_rows
+from ner.registry import versions
 from ner.registry.versions import add_version, content_digest
 from ner.tracking import mlflow_store as store
 from ner.tracking.live_run import LiveRun
@@ -25,7 +26,10 @@ LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, tiny_encoder) -> Path:
-    """A store with two versions of a model with random weights, apart in their temperature; champion is the first."""
+    """A store with two versions of a model with random weights, apart in their temperature; champion is the first.
+
+    The second has the code of versions that can be asked by data frames alone.
+    """
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
     home = tmp_path_factory.mktemp("home")
@@ -41,7 +45,11 @@ def home(tmp_path_factory, tiny_encoder) -> Path:
         patch.setenv("MLFLOW_TRACKING_URI", "")
         run = LiveRun.open("ner", "tiny", {}, {})
         run.close("FINISHED")
+        older = home / versions.CODE.name
+        older.write_text(versions.CODE.read_text().replace("answer(", "_answer("))
         for temperature in (1.0, 3.0):
+            if temperature == 3.0:
+                patch.setattr(versions, "CODE", older)
             (folder / "config.json").write_text(json.dumps({**config, "ner_temperature": temperature}))
             version = add_version("ner", run.run_id, folder, content_digest(folder))
             store.client().set_model_version_tag("ner", version.version, "gate", "passed, 1 of 1 rules")
@@ -50,7 +58,7 @@ def home(tmp_path_factory, tiny_encoder) -> Path:
 
 
 @pytest.mark.operations
-def test_mlflows_server_answers_and_a_new_champion_takes_over(home, monkeypatch, tmp_path):
+def test_the_registrys_versions_answer_and_a_new_champion_takes_over(home, monkeypatch, tmp_path):
     monkeypatch.setenv("NER_HOME", str(home))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     with socket.socket() as probe:
@@ -94,6 +102,8 @@ def test_mlflows_server_answers_and_a_new_champion_takes_over(home, monkeypatch,
         store.client().set_registered_model_alias("ner", "champion", "2")
         answers = until_serving("ner/2")
         assert {answer.status_code for answer in answers} == {200}
+        again = http.post("/invocations", json={"dataframe_records": rows, "params": {"min_score": 0.1}})
+        assert [row["text"] for row in again.json()["predictions"]] == ["Marta", "in Rotterdam", "NA"], again.text
         assert [e["score"] for e in answers[-1].json()["predictions"][0]["entities"]] != [
             e["score"] for e in first["predictions"][0]["entities"]
         ]
