@@ -77,6 +77,7 @@ PROGRAMS = {
         DEVELOP, "ner.bench.prediction:main", "Speed of prediction, against transformers.pipeline."
     ),
     "bench-training": Program(DEVELOP, "ner.bench.training:main", "Speed of training, against a plain script."),
+    "bench-serving": Program(DEVELOP, "ner.bench.serving:main", "Speed of serving, against mlflow models serve."),
     "bench-pipeline": Program(DEVELOP, "ner.bench.pipeline:main", "What the pipeline takes beside its work."),
 }
 

@@ -1,6 +1,6 @@
 """A load on a server of a model: so many clients that each send a text, wait for the answer and send the next.
 
-python -m ner.bench.load URL TEXTS.json CLIENTS SECONDS     # prints {"seconds", "errors", "latencies"} as one line of JSON
+python -m ner.bench.load URL TEXTS.json CLIENTS SECONDS     # prints seconds, errors, latencies as JSON
 
 It is a process of its own, and costs a fifth of a millisecond a request: a server is measured, not its callers.
 """

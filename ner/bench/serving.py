@@ -75,7 +75,7 @@ def bench(root: Path, names: Sequence[str], seconds: float, rounds: int) -> dict
 
 
 def register(root: Path, home: Path, names: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Put the release, and its int8 format where asked, into a store in `home`; returns its environment and versions."""
+    """Put the release, and its int8 format where asked, into a store; returns its environment and the versions."""
     from ner.bench.contenders import exported
     from ner.registry.versions import add_version, content_digest
     from ner.tracking.live_run import LiveRun
@@ -190,7 +190,7 @@ def summary(own: Sequence[Mapping[str, float]], base: Sequence[Mapping[str, floa
 def told(measured: Mapping[str, float]) -> str:
     return (
         f"{measured['requests_per_second']:.1f} requests/s, p50 {measured['p50_ms']:.0f} ms, "
-        f"p99 {measured['p99_ms']:.0f} ms, {measured['errors']:.0f} errors, {measured['cpu_ms']:.1f} ms of CPU a request"
+        f"p99 {measured['p99_ms']:.0f} ms, {measured['errors']:.0f} errors, {measured['cpu_ms']:.1f} ms of CPU each"
     )
 
 
@@ -231,8 +231,8 @@ def markdown(report: Mapping[str, Any]) -> str:
     return (
         f"# Speed of serving\n\n{markdown_table(columns, rows)}\n\n"
         f"{report['texts']} sentences of validation, {report['words_per_text']} words on average, one a request; each "
-        f"client sends the next once it has its answer. {report['rounds']} rounds of {report['seconds']:g} s in which the "
-        "servers take turns; numbers are medians over the rounds, with the lowest and the highest of a ratio.\n\n"
+        f"client sends the next once it has its answer. {report['rounds']} rounds of {report['seconds']:g} s in which "
+        "the servers take turns; numbers are medians over the rounds, with the lowest and the highest of a ratio.\n\n"
         f"{machine_line(about)}{busy(about, EFFECT)}"
     )
 
