@@ -5,6 +5,7 @@ params.train.learning_rate
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -59,33 +60,60 @@ class ValidationParams(Block):
     max_entities_not_kept: Share
 
 
+Auto = Literal["auto"]
+Epochs = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Below1 = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
 class TrainParams(Block):
-    epochs: Annotated[float, Field(gt=0)]
-    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    """The block `train` as it is written. What is `auto` there, ner/training/recipe.py resolves: a Recipe."""
+
+    epochs: Auto | Epochs
+    keep: Literal["auto", "best", "last"]
+    patience: Auto | Count
+    learning_rate: Auto | Rate
     schedule: Literal["linear", "cosine", "constant_with_warmup"]
-    warmup: Annotated[float, Field(ge=0, lt=1)]
-    new_learning_rate: Literal["same"] | Annotated[float, Field(gt=0, lt=1)]
+    warmup: Auto | Below1
+    new_learning_rate: Literal["auto", "same"] | Rate
     layer_decay: Annotated[float, Field(gt=0, le=1)]
     batch_by: Literal["subwords", "windows"]
-    batch_size: Positive
+    batch_size: Auto | Positive
     gradient_accumulation: Positive
     weight_decay: Annotated[float, Field(ge=0)]
-    adam_beta1: Annotated[float, Field(ge=0, lt=1)]
-    adam_beta2: Annotated[float, Field(ge=0, lt=1)]
+    adam_beta1: Below1
+    adam_beta2: Below1
     adam_epsilon: Annotated[float, Field(gt=0)]
     max_grad_norm: Annotated[float, Field(gt=0)]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    dropout: Literal["encoder"] | Annotated[float, Field(ge=0, lt=1)]
-    sentences_alone: Share
-    dropped_layers: Annotated[int, Field(ge=0)]
-    frozen_layers: Annotated[int, Field(ge=0)]
-    frozen_embeddings: bool
+    label_smoothing: Below1
+    dropout: Literal["auto", "encoder"] | Below1
+    sentences_alone: Auto | Share
+    dropped_layers: Auto | Count
+    frozen_layers: Count
+    frozen_embeddings: Auto | bool
     seed: Seed
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     compile: bool
     processes: Positive
     checkpoints: Positive
+
+
+class Recipe(TrainParams):
+    """The block `train` with a value for each key."""
+
+    epochs: Epochs
+    keep: Literal["best", "last"]
+    patience: Count
+    learning_rate: Rate
+    warmup: Below1
+    new_learning_rate: Literal["same"] | Rate
+    batch_size: Positive
+    dropout: Literal["encoder"] | Below1
+    sentences_alone: Share
+    dropped_layers: Count
+    frozen_embeddings: bool
 
 
 class PredictionParams(Block):
@@ -154,6 +182,16 @@ Dimension = Annotated[
     Discriminator(lambda value: "range" if isinstance(value, dict | Range) else "values"),
 ]
 NOT_SEARCHED = ("device", "processes")
+_KIND = re.compile(r"literal\[.*\]|constrained-\w+|bool|int|float")  # in the path of an error: of a key's several kinds
+
+
+def refusal(block: type[Block], key: str, value: Any) -> str | None:
+    """Return what a key of a block needs, where it does not take the value."""
+    try:
+        TypeAdapter(block.model_fields[key].rebuild_annotation(), config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError as error:
+        return str(error.errors()[-1]["msg"]).removeprefix("Input should be ")
+    return None
 
 
 class SweepSpace(Block):
@@ -173,13 +211,9 @@ class SweepSpace(Block):
             if key not in fields or key in NOT_SEARCHED:
                 known = ", ".join(name for name in fields if name not in NOT_SEARCHED)
                 raise ValueError(f"keys of the block {info.field_name} that can be searched ({known}); {key!r} is none")
-            check = TypeAdapter(fields[key].rebuild_annotation(), config=ConfigDict(strict=True))
             for value in (values.low, values.high) if isinstance(values, Range) else values:
-                try:
-                    check.validate_python(value)
-                except ValidationError as error:
-                    reason = error.errors()[0]["msg"].removeprefix("Input should be ")
-                    raise ValueError(f"values that {info.field_name}.{key} takes: {value!r} is not {reason}") from None
+                if reason := refusal(blocks[info.field_name], key, value):
+                    raise ValueError(f"values that {info.field_name}.{key} takes: {value!r} is not {reason}")
         return keys
 
 
@@ -288,8 +322,11 @@ def check_params(tree: dict[str, Any], where: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        problems = [_sentence(problem) for problem in error.errors()]
-        raise ParamsError(f"{where}: " + "; ".join(problems) + ".") from None
+        problems: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+        for problem in error.errors():
+            *path, last = problem["loc"] or ("",)  # a key that takes several kinds has a problem with each of them
+            problems.setdefault((*path,) if _KIND.fullmatch(str(last)) else (*path, last), []).append(problem)
+        raise ParamsError(f"{where}: " + "; ".join(_sentence(*found) for found in problems.items()) + ".") from None
 
 
 def override(tree: dict[str, Any], changes: dict[str, dict[str, Any]], where: str) -> dict[str, Any]:
@@ -315,15 +352,15 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _sentence(problem: Mapping[str, Any]) -> str:
-    *parents, key = (str(part) for part in problem["loc"]) if problem["loc"] else ("",)
-    path = ".".join([*parents, key])
+def _sentence(loc: tuple[Any, ...], problems: list[Mapping[str, Any]]) -> str:
+    *parents, key = map(str, loc)
+    path, problem = ".".join([*parents, key]), problems[0]
     if problem["type"] == "extra_forbidden":
         return f"unknown key {path!r}{_guess(parents, key)}"
     if problem["type"] == "missing":
         return f"the key {path!r} is missing"
-    message = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{path} is {problem['input']!r}, need {message}"
+    needs = [one["msg"].removeprefix("Input should be ").removeprefix("Value error, ") for one in problems]
+    return f"{path} is {problem['input']!r}, need {', or '.join(reversed(needs))}"
 
 
 def _guess(parents: list[str], key: str) -> str:

@@ -2,8 +2,8 @@
 
 Run     python -m tasks.base        (DVC runs the same line)
 Reads   catalog.yaml, params.yaml [model], local/; of the rest only whether it suits the encoder
-Writes  models/base/{config.json, model.safetensors, tokenizer files}, models/base.json (where they come from,
-        kept apart so that other words in the catalogue do not train again)
+Writes  models/base/{config.json, model.safetensors, tokenizer files, recipe.json where the catalogue has one},
+        models/base.json (where they come from, kept apart so that other words in the catalogue do not train again)
 """
 
 from pathlib import Path

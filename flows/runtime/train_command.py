@@ -29,12 +29,12 @@ from ner.common.stores import check_prefect_database
 from ner.errors import NerError
 
 STARTUP_TIMEOUT_S = 300  # Prefect's own limit of 20 s is too short while its database is made, on a busy machine
-QUICK = ("model.base=all-minilm-l6-v2", "train.learning_rate=3.0e-4", "train.dropped_layers=0")
+QUICK = ("model.base=all-minilm-l6-v2",)
 CARD = (
     "model.base=distilbert-base-uncased", "encoding.context=sentence", "encoding.max_length=512",
     "encoding.case=as_encoder", "train.epochs=3", "train.learning_rate=2.0e-5", "train.new_learning_rate=same",
     "train.batch_by=windows", "train.batch_size=16", "train.warmup=0.0", "train.weight_decay=0.0",
-    "train.dropout=encoder", "train.dropped_layers=0", "train.frozen_embeddings=false", "train.precision=fp32",
+    "train.dropout=encoder", "train.frozen_embeddings=false", "train.precision=fp32",
 )  # fmt: skip
 GONE = (
     "Prefect's server cannot be reached any more ({error}), so the run has no end: run the same command again, which "

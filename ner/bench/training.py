@@ -40,7 +40,7 @@ NAMES = (*PLAIN, OURS, OURS_32, LAUNCHED)
 
 def bench(root: Path, names: Sequence[str], words: int, rounds: int) -> dict[str, Any]:
     """Run it and return what training.json holds. Raises NerError where so few words leave no steps to time."""
-    from ner.training.run import use_gpu
+    from ner.training.device import use_gpu
 
     about, params = machine((*PACKAGES, "accelerate")), read_params(root / PARAMS)
     device = "cuda" if use_gpu(params.train) else "cpu"
@@ -146,7 +146,7 @@ def main(
 ) -> None:
     """Measure training, and write and print the table. Raises ParamsError."""
     check_names("contender", contender or (), NAMES)
-    from ner.training.run import use_gpu
+    from ner.training.device import use_gpu
 
     most, names = (200000, NAMES) if use_gpu(read_params().train) else (3000, NAMES[:-1])
     report = bench(Path(), contender or names, words or most, rounds)

@@ -22,7 +22,8 @@ from ner.encoding.tokenizer import load_tokenizer
 from ner.encoding.windows import IGNORED
 from ner.params import Params
 from ner.tracking.training_log import TrainingLog
-from ner.training.run import train, use_gpu
+from ner.training.device import use_gpu
+from ner.training.run import train
 from ner.training.trainer import tell_batch
 
 LEARNING_RATE, WEIGHT_DECAY = 2e-5, 0.01  # of the example
@@ -82,7 +83,9 @@ def ours(
     base: Path, prepared: Path, precision: str | None, params: Params, scratch: Path, clock: TrainerCallback
 ) -> dict[str, Any]:
     """Train an epoch as stage `train` does by params.yaml, or in another precision, in one process."""
-    changes = {"epochs": 1.0, "processes": 1, **({"precision": precision} if precision else {})}
+    changes = {"epochs": 1.0, "keep": "last", "patience": 0, "processes": 1} | (
+        {"precision": precision} if precision else {}
+    )
     params = params.model_copy(update={"train": params.train.model_copy(update=changes)})
     log = TimedLog(scratch / "reports", clock)
     train(params, prepared, base, scratch / "model", scratch / "checkpoints", log)
@@ -99,5 +102,5 @@ class TimedLog(TrainingLog):
     def callback(self) -> TrainerCallback:
         return self.clock
 
-    def write(self, log_history: list[dict[str, Any]], weights: str | None = None) -> None:
+    def write(self, log_history: list[dict[str, Any]], weights: str | None = None, kept: int | None = None) -> None:
         pass

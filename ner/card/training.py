@@ -22,6 +22,7 @@ TOLD = (
     "train.learning_rate", "train.batch_size", "train.batch_by", "train.seed", "train.gradient_accumulation",
     "train.processes", "train.adam_beta1", "train.adam_beta2", "train.adam_epsilon", "train.schedule", "train.warmup",
     "train.epochs", "train.precision", "train.weight_decay", "train.max_grad_norm", "train.device", "train.checkpoints",
+    "train.keep", "train.patience",
     "encoding.context", "encoding.max_length", "model.base",
 )  # fmt: skip
 PRECISIONS = {
@@ -85,6 +86,8 @@ def hyperparameter_values(facts: CardFacts) -> Iterable[tuple[str, Any]]:
     yield "lr_scheduler_type", _plain(get("train.schedule"))
     yield "lr_scheduler_warmup_ratio", _plain(get("train.warmup"))
     yield "num_epochs", _plain(get("train.epochs"))
+    yield "early_stopping_patience", get("train.patience") or None
+    yield "load_best_model_at_end", True if get("train.keep") == "best" else None
     precision = facts.training.get("precision")
     yield "mixed_precision_training", PRECISIONS.get(precision, text(precision)) if precision else None
     yield "weight_decay", _plain(get("train.weight_decay"))
@@ -108,6 +111,8 @@ def epochs(facts: CardFacts) -> str:
     sizes = [f"{number(run[name])} {name}" for name in ("windows", "subwords", "words") if run.get(name)]
     epoch = f" An epoch is {', '.join(sizes)}." if sizes else ""
     note = "Scores are of the validation split, before calibration; the training loss is the mean over the epoch."
+    if facts.param("train.keep") == "best":
+        note = f"The weights are those of step {number(run.get('kept'))}, the best epoch by F1 (then by loss). {note}"
     return f"{table(list(COLUMNS.values()), rows, 'c' * len(COLUMNS))}\n\n{note}{epoch}"
 
 

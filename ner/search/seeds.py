@@ -102,7 +102,7 @@ def entry(seed: int, scores: dict[str, Any]) -> dict[str, Any]:
 def seed_folder(params: Params, prepared: Path, base: Path, checkpoints: Path) -> Path:
     """Return the folder of one seed's training, named by data, encoder, code and parameters (with the seed)."""
     from ner.data.prepared import read_manifest
-    from ner.training.run import checkpoint_key
+    from ner.training.checkpoints import checkpoint_key
 
     return checkpoints / f"{checkpoint_key(params, read_manifest(prepared)['fingerprint'], base)}-{training_code()[:8]}"
 

@@ -43,6 +43,7 @@ def sweep(params: Params, prepared: Path, base: Path, folder: Path, report: Path
     check_sweep(params)
     with only_sweep(folder):
         part = part_of(prepared, folder / "part", params.sweep)
+        params = with_numbers(params, part, base)
         manifest = read_manifest(part)
         key = study_key(params, manifest["fingerprint"], sha256_folder(base), training_code())
         study = open_study(folder, key, params)
@@ -119,6 +120,14 @@ def with_values(params: Params, values: dict[str, dict[str, Any]]) -> Params:
     """Return the parameters of one trial, all checked."""
     tree = params.model_dump()
     return check_params({**tree, **{block: tree[block] | keys for block, keys in values.items()}}, "a trial's values")
+
+
+def with_numbers(params: Params, prepared: Path, base: Path) -> Params:
+    """Return the parameters in which the keys that are searched have what `auto` stands for, to be compared with."""
+    from ner.training.recipe_facts import resolved
+
+    chosen = resolved(params, prepared, base).train.model_dump()
+    return with_values(params, {"train": {key: chosen[key] for key in params.sweep.space.train}})
 
 
 def shown(values: dict[str, dict[str, Any]]) -> str:

@@ -130,7 +130,7 @@ def applied(path: Path, report: dict[str, Any]) -> str:
     if all(tree[block][key] == value for block, keys in changes.items() for key, value in keys.items()):
         return f"{path} has what was proposed already"
     for block, keys in changes.items():
-        if stale := [key for key in keys if tree[block][key] != before[block][key]]:
+        if stale := [key for key in keys if tree[block][key] not in (before[block][key], "auto")]:
             raise ParamsError(
                 f"{path}, {block}.{stale[0]} is {tree[block][stale[0]]} and was {before[block][stale[0]]} when the "
                 "sweep ended: run `ner sweep` again, which proposes anew."

@@ -102,7 +102,8 @@ def run_trial(trial: Trial, params: Params, place: Place) -> Outcome:
     gc.collect()  # a Trainer refers to itself: without this its weights are still there with the next one's
     for left in ("model", "checkpoints"):
         shutil.rmtree(folder / left, ignore_errors=True)
-    last = [entry[F1] for entry in (training or {}).get("log", []) if F1 in entry]
+    kept = (training or {}).get("kept")
+    last = [entry[F1] for entry in (training or {}).get("log", []) if F1 in entry and kept in (None, entry["step"])]
     run_id = log_trial(training, params, f"trial {trial.number}", state, place.parent, reason)
     seconds = (training or {}).get("seconds", 0.0)
     return Outcome(state, last[-1] if last and state != FAILED else None, seconds, run_id, reason)

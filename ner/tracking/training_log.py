@@ -137,10 +137,10 @@ class TrainingLog:
 
         return Curves()
 
-    def write(self, log_history: list[dict[str, Any]], weights: str | None = None) -> None:
+    def write(self, log_history: list[dict[str, Any]], weights: str | None = None, kept: int | None = None) -> None:
         """Write history.csv, loss.csv and both parts of the training, and close the MLflow run as finished.
 
-        weights: their sha256; None where the training was cut short.
+        weights: their sha256, and kept: the step that they are of; None where the training was cut short.
         """
         entries = [{"step": e["step"], "epoch": e["epoch"], **curve(e)} for e in log_history if curve(e)]
         seconds = time.monotonic() - self.began
@@ -151,7 +151,7 @@ class TrainingLog:
         if self.run:
             self.run.close("FINISHED")
         run_id = self.run.run_id if self.run else None
-        determined = {**self.facts, "steps": steps, "weights": weights, "log": entries}
+        determined = {**self.facts, "steps": steps, "kept": kept, "weights": weights, "log": entries}
         measured = {"mlflow_run_id": run_id, **self.measured, "seconds": round(seconds, 1), **self.used()}
         key = write_training(self.reports, determined, measured)
         if run_id:

@@ -21,11 +21,11 @@ def check_parameters(base: Path, params: Params) -> None:
 
     What its files do not say is left to training, which finds it before it opens an MLflow run.
     """
-    config = _read(base / "config.json")
+    config = read_settings(base / "config.json")
     layers = next((config[name] for name in LAYERS if isinstance(config.get(name), int)), None)
     if layers is not None:
         check_layers(params.train, layers)
-    longest = longest_window(config, _read(base / "tokenizer_config.json"))
+    longest = longest_window(config, read_settings(base / "tokenizer_config.json"))
     if params.encoding.max_length > longest:
         raise ParamsError(
             f"params.yaml, encoding.max_length: {params.encoding.max_length} does not suit this encoder, which takes "
@@ -35,15 +35,16 @@ def check_parameters(base: Path, params: Params) -> None:
 
 def check_fetched(base: Path, params: Params) -> None:
     """Raise ParamsError as check_parameters does, where the encoder in `base` is the one that model.base names."""
-    if _read(base.with_suffix(".json")).get("name") == params.model.base:
+    if read_settings(base.with_suffix(".json")).get("name") == params.model.base:
         check_parameters(base, params)
 
 
 def check_layers(params: TrainParams, layers: int) -> None:
     """Raise ParamsError unless some layer is left to be trained."""
-    if params.dropped_layers + params.frozen_layers >= layers:
+    dropped = 0 if params.dropped_layers == "auto" else params.dropped_layers
+    if dropped + params.frozen_layers >= layers:
         raise ParamsError(
-            f"params.yaml, train: the encoder has {layers} layers; dropped_layers {params.dropped_layers} and "
+            f"params.yaml, train: the encoder has {layers} layers; dropped_layers {dropped} and "
             f"frozen_layers {params.frozen_layers} leave none to train: lower them, or set them to 0."
         )
 
@@ -61,7 +62,8 @@ def longest_window(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> f
     return config.get("max_position_embeddings") or inf if has_positions else inf
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return a JSON file of the encoder; empty where it is not there or holds no keys."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForTokenClassification
 from ner.encoding.tokenizer import load_tokenizer
 from ner.errors import ParamsError
 from ner.inference.tagger import MAX_LENGTH
-from ner.params import EncodingParams, TrainParams
+from ner.params import EncodingParams, Recipe
 from ner.training.cased_vocabulary import CaseEmbedding, add_twins, is_uncased, read_case
 from ner.training.encoder_limits import check_layers
 
@@ -39,7 +39,7 @@ def load_reader(base: Path, params: EncodingParams) -> tuple[Any, Any]:
 
 
 def new_model(
-    base: Path, labels: list[str], encoding: EncodingParams, train: TrainParams | None = None, twins: Any = None
+    base: Path, labels: list[str], encoding: EncodingParams, train: Recipe | None = None, twins: Any = None
 ) -> Any:
     """Return the encoder with a new classification head; its config remembers the tags and the window.
 
@@ -66,7 +66,7 @@ def new_model(
     return model
 
 
-def freeze(model: Any, params: TrainParams) -> None:
+def freeze(model: Any, params: Recipe) -> None:
     """Freeze the parameters that are not to be trained; the vectors of upper case and the head always train."""
     parts: list[nn.Module] = list(layers(model)[: params.frozen_layers])
     if params.frozen_embeddings:
@@ -91,7 +91,7 @@ def layers(model: Any) -> nn.ModuleList:
     )
 
 
-def parameter_groups(model: Any, params: TrainParams) -> list[dict[str, Any]]:
+def parameter_groups(model: Any, params: Recipe) -> list[dict[str, Any]]:
     """Return the optimizer's groups: learning rate and weight decay of every trained parameter, and the rate's name.
 
     What starts from nothing (the head, the vectors of upper case) learns at new_learning_rate, a layer at learning_rate

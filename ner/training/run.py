@@ -6,8 +6,6 @@ A killed training goes on from its last checkpoint, in checkpoints/<key of data,
 the same weights.
 """
 
-import hashlib
-import json
 import os
 import shutil
 import sys
@@ -21,19 +19,23 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments, logging, set_seed
 
-from ner.common.files import read_json, replacing_folder, sha256_file, sha256_folder
+from ner.common.files import read_json, replacing_folder, sha256_file
 from ner.data.prepared import Split, read_manifest, read_split, to_tags
 from ner.encoding.windows import Window, token_labels
-from ner.errors import NerError, ParamsError
+from ner.errors import NerError
 from ner.evaluation.scoring import micro_scores
 from ner.inference.decoding import best_tags
 from ner.inference.tagger import Tagger
-from ner.params import EncodingParams, Params, TrainParams
+from ner.params import EncodingParams, Params, Recipe
 from ner.training.batching import Plan
 from ner.training.cased_vocabulary import merge_twins
+from ner.training.checkpoints import EndEarly, SaveAfterEvaluation, checkpoint_key, kept_step, last_checkpoint
+from ner.training.device import compute_the_same_again, computes_in_half, pick_precision, use_gpu
 from ner.training.encoder_limits import check_parameters
 from ner.training.memory import keep_memory
 from ner.training.model import load_reader, new_model, parameter_groups
+from ner.training.recipe import table
+from ner.training.recipe_facts import choose
 from ner.training.trainer import Judge, TokenTrainer
 from ner.training.windows import TrainingWindows
 
@@ -52,7 +54,7 @@ class Log(Protocol):
 
     def callbacks(self) -> list[TrainerCallback]: ...
 
-    def write(self, log_history: list[dict[str, Any]], weights: str | None = None) -> None: ...
+    def write(self, log_history: list[dict[str, Any]], weights: str | None = None, kept: int | None = None) -> None: ...
 
 
 def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkpoints: Path, log: Log) -> None:
@@ -66,17 +68,22 @@ def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkp
     if use_gpu(params.train):
         compute_the_same_again()
     manifest = read_manifest(prepared)
-    tokenizer, twins = load_reader(base, params.encoding)
     split, validation = read_split(prepared, "train"), read_split(prepared, "validation")
+    recipe, choices = choose(params, base, manifest["labels"], split, validation)
+    params = params.model_copy(update={"train": recipe})
+    if os.environ.get("RANK", "0") == "0":
+        print(table(choices), flush=True)
+    tokenizer, twins = load_reader(base, params.encoding)
     together, longest = documents(split, params.encoding), params.encoding.max_length
-    windows = TrainingWindows(tokenizer, split.tokens, together, longest, params.train.sentences_alone)
-    plan = batch_plan(windows, params.train)
+    windows = TrainingWindows(tokenizer, split.tokens, together, longest, recipe.sentences_alone)
+    plan = batch_plan(windows, recipe)
     folder = checkpoints / checkpoint_key(params, manifest["fingerprint"], base)
-    arguments = training_arguments(params.train, folder, len(plan))
-    set_seed(params.train.seed)
-    model = new_model(base, manifest["labels"], params.encoding, params.train, twins)
-    groups = parameter_groups(model, params.train)
-    log.start(params, manifest, read_json(base.with_suffix(".json")), facts(params.train, windows, plan, split), folder)
+    arguments = training_arguments(recipe, folder, len(plan))
+    set_seed(recipe.seed)
+    model = new_model(base, manifest["labels"], params.encoding, recipe, twins)
+    groups = parameter_groups(model, recipe)
+    about = facts(recipe, windows, plan, split) | {"recipe": {choice.key: choice.why for choice in choices}}
+    log.start(params, manifest, read_json(base.with_suffix(".json")), about, folder)
     with log.closed_when_it_ends():
         trainer = TokenTrainer(
             model=model,
@@ -85,10 +92,10 @@ def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkp
             plan=plan,
             groups=groups,
             judge=judge(tokenizer, validation, params),
-            half=computes_in_half(params.train),
-            label_smoothing=params.train.label_smoothing,
+            half=computes_in_half(recipe),
+            label_smoothing=recipe.label_smoothing,
             pad_token_id=tokenizer.pad_token_id,
-            callbacks=[SaveAfterEvaluation(), *log.callbacks()],
+            callbacks=[SaveAfterEvaluation(), EndEarly(recipe.patience), *log.callbacks()],
         )
         trainer.remove_callback(PrinterCallback)  # the log's own lines say the same, with the time left
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
@@ -98,29 +105,10 @@ def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkp
             with replacing_folder(model_folder) as temporary:
                 trained.save_pretrained(temporary, max_shard_size="100GB")
                 tokenizer.save_pretrained(temporary)
-            log.write(trainer.state.log_history, sha256_file(model_folder / "model.safetensors"))
+            weights, state = sha256_file(model_folder / "model.safetensors"), trainer.state
+            log.write(state.log_history, weights, kept_step(state))
             shutil.rmtree(folder, ignore_errors=True)
         trainer.accelerator.wait_for_everyone()
-
-
-class SaveAfterEvaluation(TrainerCallback):
-    """Writes a checkpoint that is due with an epoch's last step after the evaluation, not before it.
-
-    The evaluation moves the random generator and adds to the history; a run that went on from before it would skip it.
-    """
-
-    is_due = False
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        self.is_due = control.should_save and (state.epoch % 1 == 0 or state.global_step >= state.max_steps)
-        if self.is_due:
-            control.should_save = False
-        return control
-
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        if self.is_due:
-            control.should_save, self.is_due = True, False
-        return control
 
 
 def documents(split: Split, params: EncodingParams) -> list[int] | None:
@@ -130,7 +118,7 @@ def documents(split: Split, params: EncodingParams) -> list[int] | None:
     return split.document_ids if params.context == "document" else None
 
 
-def batch_plan(windows: TrainingWindows, params: TrainParams) -> Plan:
+def batch_plan(windows: TrainingWindows, params: Recipe) -> Plan:
     """Return the batches of every epoch."""
     return Plan(
         [len(window.input_ids) for window in windows.windows],
@@ -167,7 +155,7 @@ def judge(tokenizer: Any, split: Split, params: Params) -> Judge:
     return scores
 
 
-def training_arguments(params: TrainParams, folder: Path, batches: int) -> TrainingArguments:
+def training_arguments(params: Recipe, folder: Path, batches: int) -> TrainingArguments:
     """Translate our parameters; batches: of an epoch, over all processes."""
     on_gpu = use_gpu(params)
     precision = pick_precision(params, on_gpu)
@@ -198,7 +186,10 @@ def training_arguments(params: TrainParams, folder: Path, batches: int) -> Train
         ddp_backend=None if on_gpu or params.processes == 1 else "gloo",
         eval_strategy="epoch",
         logging_steps=max(1, steps_an_epoch // LOGS_AN_EPOCH),
-        save_strategy="steps",
+        save_strategy=params.keep if params.keep == "best" else "steps",
+        load_best_model_at_end=params.keep == "best",
+        metric_for_best_model="rank" if params.keep == "best" else None,
+        greater_is_better=True,
         save_steps=max(1, steps // params.checkpoints),
         save_total_limit=1,
         remove_unused_columns=False,
@@ -207,7 +198,7 @@ def training_arguments(params: TrainParams, folder: Path, batches: int) -> Train
     )
 
 
-def facts(params: TrainParams, windows: TrainingWindows, plan: Plan, split: Split) -> dict[str, Any]:
+def facts(params: Recipe, windows: TrainingWindows, plan: Plan, split: Split) -> dict[str, Any]:
     """Return the facts of a training that params.yaml does not set: device, precision, sizes."""
     on_gpu = use_gpu(params)
     packed = windows.windows[: windows.packed]
@@ -219,67 +210,6 @@ def facts(params: TrainParams, windows: TrainingWindows, plan: Plan, split: Spli
         "words": sum(len(tokens) for tokens in split.tokens),
         "padding": round(plan.padding(), 4),
     }
-
-
-def computes_in_half(params: TrainParams) -> bool:
-    """Whether a bf16 copy of the weights computes: in one process that is not compiled. Elsewhere autocast does it."""
-    on_gpu = use_gpu(params)
-    is_compiled = on_gpu and params.compile
-    return not is_compiled and params.processes == 1 and pick_precision(params, on_gpu) == "bf16"
-
-
-def compute_the_same_again() -> None:
-    """Make CUDA deterministic: only kernels whose results do not depend on the order in which their blocks end.
-
-    The Trainer's full_determinism does that too, but also waits for every kernel, gives cuBLAS 128 KiB to work in, and
-    new memory is filled before it is written. Source: PyTorch, "Reproducibility".
-    """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch swaps the module
-
-
-def use_gpu(params: TrainParams) -> bool:
-    """Whether to train on CUDA. Raises ParamsError where it is asked for and not there."""
-    if params.device == "cuda" and not torch.cuda.is_available():
-        raise ParamsError("params.yaml, train.device: no CUDA device is visible here; write auto or cpu.")
-    return params.device != "cpu" and torch.cuda.is_available()
-
-
-def pick_precision(params: TrainParams, on_gpu: bool) -> str:
-    """Resolve `auto` to what the hardware multiplies fastest: bf16 where it has instructions for it, else fp16 on GPUs.
-
-    Mixed precision: weights, optimizer and softmax stay in fp32. Raises ParamsError for fp16 on a CPU.
-    """
-    if on_gpu:
-        best = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    else:
-        best = "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"
-    if params.precision == "fp16" and not on_gpu:
-        raise ParamsError("params.yaml, train.precision: fp16 needs a GPU; write auto, bf16 or fp32.")
-    return best if params.precision == "auto" else params.precision
-
-
-def checkpoint_key(params: Params, fingerprint: str, base: Path) -> str:
-    """Return 16 hex digits that name what a checkpoint belongs to: data, encoder and every parameter of the
-    training.
-    """
-    known = [params.train.model_dump(), params.encoding.model_dump(), fingerprint, sha256_folder(base)]
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """Return the newest checkpoint that was written to its end; one cut short by a kill is removed."""
-    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[-1]), reverse=True)
-    for path in checkpoints:
-        try:
-            json.loads((path / "trainer_state.json").read_text())  # the Trainer writes it last
-        except (OSError, json.JSONDecodeError):
-            shutil.rmtree(path)
-            continue
-        print(f"going on from {path}", flush=True)
-        return str(path)
-    return None
 
 
 def check_validated(validated: Path, fingerprint: str) -> None:

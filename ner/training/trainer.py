@@ -18,6 +18,7 @@ from transformers import Trainer, TrainingArguments
 from ner.encoding.windows import IGNORED
 from ner.training.batching import Plan
 from ner.training.bf16 import HalfCopy, Update
+from ner.training.checkpoints import rank
 from ner.training.cuda_graphs import RecordedSteps
 
 Judge = Callable[[Any], dict[str, float]]
@@ -127,7 +128,7 @@ class TokenTrainer(Trainer):
         model.train()
         self.log(scores[0])
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, scores[0])
-        return scores[0]
+        return scores[0] | {"eval_rank": rank(scores[0])}
 
 
 class EpochSampler(Sampler[list[int]]):

@@ -17,7 +17,7 @@ def changed(block: str, key: str, value) -> str:
 
 def test_our_own_params_are_well_formed_and_cannot_be_changed_afterwards():
     params = parse_params(PARAMS.read_text())
-    assert 0 < params.train.learning_rate < 1
+    assert params.train.learning_rate == "auto" and 0 < params.train.adam_beta1 < 1
     with pytest.raises(Exception, match="frozen"):
         params.train.epochs = 9
 
@@ -28,7 +28,7 @@ def test_our_own_params_are_well_formed_and_cannot_be_changed_afterwards():
         ("train", "learning_rat", 1.0, r"unknown key 'train\.learning_rat' \(did you mean 'learning_rate'\?\)"),
         ("train", "zzzz", 1, r"unknown key 'train\.zzzz' \(known: epochs, "),
         ("train", "learning_rate", "fast", r"train\.learning_rate is 'fast', need .*number"),
-        ("train", "learning_rate", 0.0, r"train\.learning_rate is 0\.0, need greater than 0"),
+        ("train", "learning_rate", 0.0, r"train\.learning_rate is 0\.0, need greater than 0, or 'auto'\.$"),
         ("train", "learning_rate", float("nan"), r"train\.learning_rate is nan"),
         ("train", "epochs", float("inf"), r"train\.epochs is inf"),
         ("train", "warmup", 1.0, r"train\.warmup is 1\.0, need less than 1"),
@@ -103,11 +103,11 @@ def test_overrides_are_checked_whole_and_leave_the_original_alone():
 
 @pytest.mark.parametrize("number", ["5e-05", "5.0e-5", "0.00005"])
 def test_a_learning_rate_is_a_number_in_every_form_that_dvc_writes(number):
-    text = PARAMS.read_text().replace("  learning_rate: 1.0e-4", f"  learning_rate: {number}")
+    text = PARAMS.read_text().replace("  learning_rate: auto", f"  learning_rate: {number}")
     assert parse_params(text).train.learning_rate == 5e-5
 
 
 def test_a_key_given_twice_is_an_error_rather_than_the_last_one():
-    text = PARAMS.read_text().replace("\ntrain:\n", "\ntrain:\n  epochs: 7\n")
+    text = PARAMS.read_text().replace("\n  epochs: auto", "\n  epochs: 7\n  epochs: auto")
     with pytest.raises(ParamsError, match="epochs"):
         parse_params(text)

@@ -16,12 +16,13 @@ from safetensors.torch import load_file
 from transformers import AlbertConfig, AlbertModel
 
 from ner.common.files import read_params, sha256_file
+from ner.data.sources.prepared_writer import ingest_files
 from ner.errors import ParamsError
 from ner.tracking.mlflow_store import client
 from ner.tracking.training_log import TrainingLog
 from ner.training import run as stage
 from ner.training.trainer import TokenTrainer
-from training_folder import eightfold, fill, set_params
+from training_folder import NUMBERS, eightfold, fill, set_params
 from waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,6 +114,68 @@ def test_a_run_killed_after_its_first_epoch_ends_with_the_weights_of_one_that_wa
     assert {name: (workspace / name).read_bytes() for name in DETERMINED} == undisturbed
 
 
+@pytest.mark.slow
+def test_a_run_with_early_stopping_that_was_killed_ends_with_the_weights_of_one_that_was_not(workspace):
+    """Killed in an epoch after the best so far, whose checkpoint it goes on from."""
+    set_params(workspace, train={"epochs": 12, "keep": "best", "patience": 2, "learning_rate": 2e-2, "checkpoints": 1})
+    train(workspace)
+    undisturbed = {name: (workspace / name).read_bytes() for name in DETERMINED}
+    report = json.loads((workspace / "reports/training.json").read_text())
+    scores = {entry["step"]: entry["validation/f1"] for entry in report["log"] if "validation/f1" in entry}
+    assert scores[report["kept"]] == max(scores.values()) and len(scores) < 12
+    assert max(scores) == report["kept"] + 2 * min(scores) == report["steps"]
+    shutil.rmtree(workspace / "models/ner")
+
+    process = start(workspace)
+    while not checkpoints_from(workspace, report["kept"]):
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert "going on from checkpoints/" in train(workspace)
+    assert {name: (workspace / name).read_bytes() for name in DETERMINED} == undisturbed
+    assert not list(workspace.glob("checkpoints/*"))
+
+
+def test_the_best_epoch_is_kept_and_the_training_ends_when_none_is_better(workspace, monkeypatch):
+    """Equal F1 is better at less loss; epochs without a right entity do not count."""
+    f1, loss = [0.0, 0.0, 0.0, 0.5, 0.75, 0.75, 0.5, 0.5, 1.0], [9, 8, 7, 6, 5, 4, 3, 3, 1]
+    seen = []
+
+    def scripted(*_):
+        def scores(model):
+            seen.append({name: value.clone() for name, value in model.state_dict().items()})
+            number = len(seen) - 1
+            others = {"eval_precision": 0.0, "eval_recall": 0.0, "eval_accuracy": 0.0}
+            return {"eval_f1": f1[number], "eval_loss": float(loss[number]), **others}
+
+        return scores
+
+    monkeypatch.setattr(stage, "judge", scripted)
+    set_params(workspace, train={"epochs": 9, "keep": "best", "patience": 2, "batch_size": 32})
+    own = train_here(workspace, "best")
+    report = json.loads((workspace / "best/training.json").read_text())
+    assert len(seen) == 8 and report["kept"] == report["steps"] * 6 // 8
+    assert all(torch.equal(own[name], value) for name, value in seen[5].items() if name in own)
+
+
+@pytest.mark.parametrize("keep", ["auto", "best"])
+def test_five_sentences_without_an_entity_in_validation_train(tmp_path, tiny_encoder, keep, capfd):
+    rows = ["-DOCSTART- O", "", *(line for name in "Ann Ben Cid Dan Eve".split() for line in (f"{name} B-PER", ""))]
+    for name, lines in (("train", rows), ("valid", ["-DOCSTART- O", "", "rain O", ""]), ("test", rows)):
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    files = {"train": tmp_path / "train.txt", "validation": tmp_path / "valid.txt", "test": tmp_path / "test.txt"}
+    ingest_files(files, tmp_path / "data/prepared", source="five")
+    auto = {**dict.fromkeys(NUMBERS, "auto"), "keep": keep, "device": "cpu", "precision": "fp32"}
+    fill(tmp_path, tmp_path / "data/prepared", tiny_encoder, train=auto, encoding={"max_length": 64})
+    train_here(tmp_path, "five")
+    said = capfd.readouterr()
+    assert "warning: the validation split has no entity" in said.err
+    assert ("validation has no entity to judge an epoch by" in said.out) == (keep == "auto")
+    report = json.loads((tmp_path / "five/training.json").read_text())
+    assert report["params"]["train.epochs"] == 40 and "by its size" in report["recipe"]["learning_rate"]
+
+
 def check_reports(workspace, precision):
     """Curves and facts are on the disk though no server was there."""
     training = json.loads((workspace / "reports/training.json").read_text())
@@ -120,6 +183,7 @@ def check_reports(workspace, precision):
     assert measured["mlflow_run_id"] is None and measured["seconds"] > 0 and set(measured) & set(training) == {"params"}
     assert training["params"].items() < measured["params"].items()  # with those of the stages before
     assert {name.split(".")[0] for name in training["params"]} == {"encoding", "train"}  # the stage's own
+    assert training["kept"] == training["steps"] and training["recipe"]["keep"] == "as params.yaml says"
     assert training["weights"] == weights(workspace)
     assert training["precision"] == precision and training["device"] == "cpu"
     assert [entry["step"] for entry in training["log"] if "validation/f1" in entry] == [104, 208, 312]

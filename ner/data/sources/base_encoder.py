@@ -15,6 +15,7 @@ from ner.data.sources.corpora import scratch_beside
 from ner.data.sources.encoders import FetchedEncoder, fetch_encoder
 from ner.errors import ModelError
 
+RECIPE = "recipe.json"  # what the catalogue's entry says of its training; in `base`, so that another one trains anew
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
@@ -31,6 +32,8 @@ def fetch_base(name: str, base: Path) -> dict[str, Any]:
         with replacing_folder(base) as temporary:
             for file in sorted(fetched.folder.iterdir()):
                 shutil.move(file, temporary / file.name)
+            if recipe := getattr(fetched.entry, "recipe", None):
+                write_json(temporary / RECIPE, recipe)
         write_json(base.with_suffix(".json"), about)
     return about
 

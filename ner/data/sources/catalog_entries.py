@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from ner.data.formats import FORMATS, OPTIONS, Format
 from ner.errors import CorpusError, SourceError
+from ner.params import Recipe, refusal
 
 LOCAL = "local"
 ALL, UNLABELLED = "all", "unlabelled"  # of splits: what the project divides itself, and what has no annotations
@@ -242,11 +243,25 @@ class JoinCorpus(Entry):
         return self
 
 
+def _recipe(values: dict[str, Any]) -> dict[str, Any]:
+    known = Recipe.__annotations__
+    if unknown := sorted(set(values) - set(known)):
+        raise entry_error(f"unknown key {unknown[0]!r} (known: {', '.join(known)})")
+    for key, value in values.items():
+        if reason := refusal(Recipe, key, value):
+            raise entry_error(f"{key} is {value!r}, need {reason}")
+    return values
+
+
 class Encoder(Described):
-    """An encoder. files: sha256 of each file to copy; nothing else is copied. mirrors: the hub id of the original."""
+    """An encoder. files: sha256 of each file to copy; nothing else is copied. mirrors: the hub id of the original.
+
+    recipe: what suits it, for keys of the block `train` of params.yaml that say `auto`.
+    """
 
     url: Text
     mirrors: HubId | None = None
+    recipe: Annotated[dict[str, Any], AfterValidator(_recipe)] = Field(default_factory=dict)
     files: dict[Inside, Sha256] = Field(min_length=1)
 
 

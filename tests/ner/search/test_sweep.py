@@ -257,9 +257,9 @@ def test_the_proposal_is_written_in_place_and_every_comment_stays(tmp_path):
     changed = [(b, a) for b, a in zip(before.split("\n"), after.split("\n"), strict=True) if a != b]
     values = [tuple(line.partition("#")[0].strip() for line in pair) for pair in changed]
     assert values == [
-        ("epochs: 1", "epochs: 3"),
-        ("learning_rate: 1.0e-4", "learning_rate: 0.00012"),
-        ("batch_size: 256", "batch_size: 16"),
+        ("epochs: auto", "epochs: 3"),
+        ("learning_rate: auto", "learning_rate: 0.00012"),
+        ("batch_size: auto", "batch_size: 16"),
     ]
     assert all(old.partition("#")[1:] == new.partition("#")[1:] for old, new in changed)
     assert all(old.index("#") == new.index("#") for old, new in changed)
@@ -269,7 +269,7 @@ def test_the_proposal_is_written_in_place_and_every_comment_stays(tmp_path):
 
 def test_a_proposal_for_other_values_than_params_yaml_has_now_is_refused(tmp_path):
     path = tmp_path / "params.yaml"
-    text = (ROOT / "tests/data/params.yaml").read_text(encoding="utf-8").replace("  epochs: 1 ", "  epochs: 5 ")
+    text = (ROOT / "tests/data/params.yaml").read_text(encoding="utf-8").replace("  epochs: auto ", "  epochs: 5 ")
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ParamsError, match="train.epochs is 5 and was 1.0 when the sweep ended"):
         applied(path, proposal(epochs=3))
