@@ -127,7 +127,15 @@ def language_of(recognised: Recognised) -> str:
 
 def proposed(seen: "SeenData", file: YamlFile, options: Options) -> Iterator["Change"]:
     """Set what this data needs in the tree of params.yaml; a second delivery keeps the limits that there are."""
-    from ner.data.onboarding.proposals import Change, encoder_fit, gate_change, limit_changes, warnings, window_change
+    from ner.data.onboarding.proposals import (
+        Change,
+        encoder_fit,
+        floor_meaning,
+        gate_change,
+        limit_changes,
+        warnings,
+        window_change,
+    )
 
     if options.base:
         resolve_encoder(options.base, read_catalog())
@@ -149,6 +157,7 @@ def proposed(seen: "SeenData", file: YamlFile, options: Options) -> Iterator["Ch
         if file.tree[block][key] != change.value:
             file.tree[block][key] = quoted(change.value)
             yield change
+    print(floor_meaning(len(seen.tables["validation"]["tokens"]["type"].dropna()), params), flush=True)
     for warning in warnings(fit, seen.manifest["language"], seen.tables, params, seen.profile["types"]):
         print(f"warning: {warning}", flush=True)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+from scipy.stats import beta
 
 from ner.common.escaping import CONTROL, is_visible
 from ner.data.validation.flat_tables import Tables
@@ -25,6 +26,7 @@ POORLY_FIT = 1.6  # subwords a token: more say that the encoder knows few of the
 UNKNOWN_SUBWORDS = 0.01  # share of subwords that the encoder has no sign for
 SHOWN = 5  # examples
 FEW = 30  # gold entities: fewer make an F1 that says little
+TOLD_APART = 0.05  # width of an interval of F1, over which the gate's floor says little
 
 
 class Change(NamedTuple):
@@ -144,6 +146,22 @@ def gate_change(types: Mapping[str, Any], params: Params) -> Iterator[Change]:
     if remaining != floors:
         gone = ", ".join(sorted(set(floors) - set(remaining)))
         yield Change("gate.min_f1_per_type", remaining, f"the data has no {gone}")
+
+
+def floor_meaning(entities: int, params: Params) -> str:
+    """Return what gate.min_f1 means where validation has so many entities; another floor is not proposed."""
+    floor = params.gate.min_f1
+    if not entities:
+        return f"gate.min_f1 {floor:g}: validation has no entity, so no model reaches it."
+    right, wrong = floor * entities + 0.5, (1 - floor) * entities + 0.5  # Jeffreys' interval
+    low, high = beta.interval(params.evaluation.confidence, right, wrong)
+    meaning = (
+        f"gate.min_f1 {floor:g}: by chance alone a model of that F1 scores {low:.3f} to {high:.3f} on "
+        f"{entities:,} entities of validation"
+    )
+    if high - low > TOLD_APART:
+        meaning += f", so these cannot tell {floor:g} from {low:.2f} or {high:.2f}: more validation would"
+    return f"{meaning}."
 
 
 def warnings(
