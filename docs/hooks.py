@@ -109,8 +109,8 @@ def kinds(annotation: Any, limits: Iterable[Any] = ()) -> Iterator[str]:
     elif hasattr(annotation, "__metadata__"):
         yield from kinds(annotation.__origin__, annotation.__metadata__)
     elif get_args(annotation):
-        for one in get_args(annotation):
-            yield from kinds(one, limits)
+        for kind in get_args(annotation):
+            yield from kinds(kind, limits)
     elif annotation is type(None):
         yield "empty"
     else:
@@ -139,7 +139,7 @@ def stages() -> str:
             (
                 f"`{name}`",
                 stage["desc"],
-                *(", ".join(f"`{one}`" for one in some) or "–" for some in (needs, read, outputs(stage))),
+                *(", ".join(f"`{name}`" for name in some) or "–" for some in (needs, read, outputs(stage))),
             )
         )
     return table(("stage", "what it does", "reads the output of", "blocks of params.yaml", "writes"), rows)
@@ -161,7 +161,7 @@ def commands() -> str:
         for name in (name for name, program in PROGRAMS.items() if program.panel == panel):
             command = load(name)
             context = command.make_context(name, [], resilient_parsing=True)
-            rows = [argument(one, context) for one in command.params if one.name != "help"]
+            rows = [argument(option, context) for option in command.params if option.name != "help"]
             head = ("argument", "values", "default", "meaning")
             parts += [f"### `ner {name}`", PROGRAMS[name].help, *([table(head, rows)] if rows else [])]
     return "\n\n".join(parts)
@@ -206,13 +206,13 @@ def faults() -> str:
     """What was broken on purpose and what happened, of reports/faults.json."""
     rows = [
         (
-            one["fault"],
-            one["made"],
-            one["saw"],
-            f"{one['first_message_s']:g} s" if one["first_message_s"] else "–",
-            one["outcome"],
+            row["fault"],
+            row["made"],
+            row["saw"],
+            f"{row['first_message_s']:g} s" if row["first_message_s"] else "–",
+            row["outcome"],
         )
-        for one in json.loads((ROOT / "reports/faults.json").read_text(encoding="utf-8"))
+        for row in json.loads((ROOT / "reports/faults.json").read_text(encoding="utf-8"))
     ]
     return table(("fault", "how it was made", "what the person saw", "first message after", "outcome"), rows)
 

@@ -1,7 +1,7 @@
 """Flow `ner-monitor`: the champion's next window of texts against its reference; a training where the rule says so.
 
 Run     prefect deployment run ner-monitor/monitor
-        prefect deployment run ner-monitor/monitor --param last=1000      (a look, which counts for no rule)
+        prefect deployment run ner-monitor/monitor --param last=1000      (other texts; no retraining)
 Reads   what prediction has kept and the registry, through `ner monitor`
 Writes  what that writes; the report and its pictures as artifacts in Prefect; a flow run of ner/train, once for a data
 """
@@ -30,7 +30,7 @@ def ner_monitor(model: str = "ner@champion", last: int | None = None, since: str
 
     Args:
         model: ner@champion or ner/3.
-        last: Look at the newest so many texts instead of the next window; a look counts for no rule.
+        last: Look at the newest so many texts instead of the next window; that never starts a retraining.
         since: Look at the texts from this time on (ISO 8601).
     """
     asked = {"model": model, "last": last, "since": since}

@@ -38,47 +38,45 @@ PROGRAMS = {
         TRAIN, "ner.data.onboarding.new_data:main", "Look at your own data, and set up the pipeline for it."
     ),
     "profile": Program(
-        TRAIN, "ner.data.validation.profile:main", "Write the profile of the data, for later deliveries."
+        TRAIN, "ner.data.validation.profile:main", "Write the data profile that later deliveries are compared with."
     ),
     "sweep": Program(TRAIN, "ner.search.sweep:main", "Search for better hyperparameters (params.yaml, sweep)."),
-    "verdict": Program(MODELS, "ner.registry.verdict:main", "The last verdict of the gate, with reasons."),
+    "verdict": Program(MODELS, "ner.registry.verdict:main", "Show the last verdict of the gate, with reasons."),
     "compare": Program(
-        MODELS, "ner.registry.comparison.compare:main", "Which of two models is better, by how much, and where."
+        MODELS, "ner.registry.comparison.compare:main", "Compare two models: which is better, by how much, and where."
     ),
     "history": Program(
-        MODELS, "ner.registry.promotion.run:show_history", "Which version was champion when, and who changed it."
+        MODELS, "ner.registry.promotion.run:show_history", "Show which version was champion when, and who changed it."
     ),
     "check": Program(
         MODELS, "ner.registry.promotion.run:check", "Run every check of a promotion on a version; record nothing."
     ),
     "rollback": Program(
-        MODELS, "ner.registry.promotion.run:go_back", "Put the alias champion back on the last good version."
+        MODELS, "ner.registry.promotion.run:go_back", "Roll back: the alias champion goes to the last good version."
     ),
     "record-promotion": Program(
         None, "ner.registry.promotion.run:main", "Check a new champion and add it to the history."
     ),
-    "reproduce": Program(MODELS, "ner.registry.reproduce:main", "The commands that make a version again."),
-    "resync": Program(MODELS, "ner.registry.resync:main", "Tell MLflow what runs could not while it was away."),
+    "reproduce": Program(MODELS, "ner.registry.reproduce:main", "Print the commands that reproduce a version."),
+    "resync": Program(MODELS, "ner.registry.resync:main", "Send MLflow what it missed while it was unreachable."),
     "serve": Program(USE, "ner.serving.serve:main", "Serve the champion over HTTP, with a page to try it."),
-    "batch": Program(USE, "ner.batch.batch:main", "Find the entities of many texts: a file or a folder."),
-    "monitor": Program(USE, "ner.monitoring.monitor:main", "Have the texts drifted from those of validation?"),
+    "batch": Program(USE, "ner.batch.batch:main", "Batch prediction: the entities of a file or a folder of texts."),
+    "monitor": Program(USE, "ner.monitoring.monitor:main", "Detect drift: compare recent texts with validation."),
     "annotate": Program(
-        ANNOTATE, "ner.annotation.annotate:main", "Choose the documents to annotate next, pre-annotated."
+        ANNOTATE, "ner.annotation.annotate:main", "Active learning: choose the documents to annotate next."
     ),
-    "corrections": Program(
-        ANNOTATE, "ner.annotation.corrections:main", "Take annotated documents back, as a new corpus."
-    ),
+    "corrections": Program(ANNOTATE, "ner.annotation.corrections:main", "Import annotated documents as a new corpus."),
     "up": Program(OPERATE, "flows.servers.up:main", "Start the servers and a worker here; Ctrl-C stops all."),
-    "doctor": Program(OPERATE, "flows.admin.doctor:main", "Is everything in order for a run, and if not, what to do?"),
-    "accounts": Program(OPERATE, "flows.servers.accounts:main", "Accounts of the MLflow server with authentication."),
-    "backup": Program(OPERATE, "ner.admin.backup:main", "Put registry and flow history into one archive."),
-    "restore": Program(OPERATE, "ner.admin.restore:main", "Put a backup back into empty stores, and compare."),
+    "doctor": Program(OPERATE, "flows.admin.doctor:main", "Check machine, servers, DVC, registry; say what to do."),
+    "accounts": Program(OPERATE, "flows.servers.accounts:main", "Manage accounts of an MLflow server."),
+    "backup": Program(OPERATE, "ner.admin.backup:main", "Back up registry and flow history into one archive."),
+    "restore": Program(OPERATE, "ner.admin.restore:main", "Restore a backup into empty stores, and compare."),
     "bench-prediction": Program(
-        DEVELOP, "ner.bench.prediction:main", "Speed of prediction, against transformers.pipeline."
+        DEVELOP, "ner.bench.prediction:main", "Measure the speed of prediction, against transformers.pipeline."
     ),
-    "bench-training": Program(DEVELOP, "ner.bench.training:main", "Speed of training, against a plain script."),
+    "bench-training": Program(DEVELOP, "ner.bench.training:main", "Measure the speed of training, against a script."),
+    "bench-pipeline": Program(DEVELOP, "ner.bench.pipeline:main", "Measure a run with nothing to do."),
     "bench-serving": Program(DEVELOP, "ner.bench.serving:main", "Speed of serving, against mlflow models serve."),
-    "bench-pipeline": Program(DEVELOP, "ner.bench.pipeline:main", "What the pipeline takes beside its work."),
 }
 
 

@@ -4,14 +4,14 @@ NerError
 ├── ParamsError      params.yaml: unknown key, missing key, value out of range
 ├── CatalogError     catalog.yaml, or a source or an encoder that it does not name
 ├── SourceError      a download, a checksum or a file that is not what the catalogue says
-├── CorpusError      annotated text that cannot be read: file, line, what was found
+├── CorpusError      annotated text that cannot be read: file, line, what is there
 │   └── TagError     a tag, or a sequence of tags, that the scheme does not allow
 ├── InputError       what is to be annotated is neither a text nor tokens
 ├── ModelError       a model folder or checkpoint that cannot be used
 ├── BusyError        another run, or another program, holds what is needed (a lock, a port)
 ├── RegistryError    MLflow cannot be reached, or refuses
-├── ValidationFailed the data broke an expectation: a result with reasons, told by exit status 3
-└── GateFailed       the model is under a threshold: a result with reasons, told by exit status 4
+├── ValidationFailed the data broke an expectation: a result with reasons, and exit status 3
+└── GateFailed       the model is under a threshold: a result with reasons, and exit status 4
 """
 
 

@@ -6,7 +6,7 @@ Reads   models/release, data/prepared, reports/predictions, reports/metrics.json
 Writes  models/export/<format>: model.onnx, configuration, tokenizer, README.md;
         reports/export/<format>/predictions/{validation,test}.parquet; in both, formats.json; reports/export.json
 
-A format that fails its gate is written and told with its reasons; `register_export` leaves it out. Without formats,
+A format that fails its gate is written and reported with its reasons; `register_export` leaves it out. Without formats,
 which is the default, no library of deep learning is loaded; nor where the model itself failed its gate, of which
 nothing is exported.
 """

@@ -5,7 +5,7 @@ Reads   catalog.yaml, local/, params.yaml [data.source, model.base, evaluation.c
 Writes  data/pinned/{corpus,encoder,corrected_test}.json
 
 DVC runs it whenever something in local/ or the catalogue changes; `ingest`, `base` and `evaluate` depend on its files,
-and run when what they read is another. What is wrong with a name is written down, and told by the stage that needs it.
+and run when what they read is another. The stage that needs a name reports what is wrong with it.
 """
 
 from pathlib import Path

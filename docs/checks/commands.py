@@ -30,7 +30,7 @@ PARAMS = read_blocks((ROOT / "tests/data/params.yaml").read_text(encoding="utf-8
 
 def blocks(text: str, language: str) -> list[str]:
     """The code blocks of a document in a language, "" where none is named."""
-    return [block for found, block in BLOCK.findall(text) if found == language]
+    return [block for name, block in BLOCK.findall(text) if name == language]
 
 
 def commands(text: str) -> Iterator[list[str]]:
@@ -96,8 +96,8 @@ def of_python(words: Sequence[str]) -> Iterator[str]:
 
 def source_of(module: str) -> str | None:
     path = ROOT / module.replace(".", "/")
-    found = next((one for one in (path.with_suffix(".py"), path / "__main__.py") if one.exists()), None)
-    return found and found.read_text(encoding="utf-8")
+    file = next((file for file in (path.with_suffix(".py"), path / "__main__.py") if file.exists()), None)
+    return file and file.read_text(encoding="utf-8")
 
 
 def imports(source: str) -> Iterator[str]:
@@ -142,14 +142,14 @@ def of_prefect(words: Sequence[str]) -> Iterator[str]:
         if name not in known:
             yield f"{entrypoint} has no parameter {name}"
         if name in Params.model_fields and (given := yaml.safe_load(value)):
-            yield from of_settings([f"{name}.{key}={one}" for key, one in given.items()])
+            yield from of_settings([f"{name}.{key}={value}" for key, value in given.items()])
 
 
 def deployments() -> dict[str, str]:
     """flow/deployment to its entry point."""
     files = ((ROOT / name).read_text(encoding="utf-8") for name in ("prefect.yaml", "prefect.team.yaml"))
-    found = [one for text in files for one in yaml.safe_load(text)["deployments"]]
-    return {f"{flow_name(*one['entrypoint'].split(':'))}/{one['name']}": one["entrypoint"] for one in found}
+    entries = [entry for text in files for entry in yaml.safe_load(text)["deployments"]]
+    return {f"{flow_name(*entry['entrypoint'].split(':'))}/{entry['name']}": entry["entrypoint"] for entry in entries}
 
 
 def function(path: str, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef:
@@ -159,13 +159,13 @@ def function(path: str, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef:
 
 
 def flow_name(path: str, name: str) -> str:
-    decorators = [keyword for one in function(path, name).decorator_list for keyword in getattr(one, "keywords", [])]
+    decorators = [keyword for call in function(path, name).decorator_list for keyword in getattr(call, "keywords", [])]
     return next((keyword.value.value for keyword in decorators if keyword.arg == "name"), name.replace("_", "-"))
 
 
 def parameters(path: str, name: str) -> set[str]:
     arguments = function(path, name).args
-    return {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)} | set(
+    return {argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)} | set(
         Params.model_fields if arguments.kwarg else ()
     )
 

@@ -30,8 +30,8 @@ def answers() -> dict[str, Any]:
     from ner.inference.annotate import annotate
     from ner.inference.tagger import Tagger
 
-    (found,) = annotate(Tagger.load(RELEASE), [TEXT])
-    return {"model": recorded()[MODEL], "text": TEXT, "entities": found}
+    (entities,) = annotate(Tagger.load(RELEASE), [TEXT])
+    return {"model": recorded()[MODEL], "text": TEXT, "entities": entities}
 
 
 def main() -> None:

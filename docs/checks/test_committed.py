@@ -83,4 +83,4 @@ def test_the_profile_of_conll2003():
 
 def test_the_components_are_those_of_the_lock_file():
     sbom = json.loads((ROOT / "reports/sbom.json").read_text(encoding="utf-8"))
-    assert {one["name"]: one["version"] for one in sbom["components"]} == locked(ROOT / LOCK), "run `make sbom`"
+    assert {part["name"]: part["version"] for part in sbom["components"]} == locked(ROOT / LOCK), "run `make sbom`"

@@ -50,7 +50,7 @@ def examine(root: Path) -> Iterator[Finding]:
     if answers:
         yield from _guarded("registry", lambda: check_registry(params.registry.model))
     else:
-        yield Finding("registry", WARNING, "not looked at, since MLflow does not answer.")
+        yield Finding("registry", WARNING, "not checked, since MLflow does not answer.")
 
 
 def addresses(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
@@ -112,7 +112,7 @@ def check_dvc(root: Path) -> Iterator[Finding]:
             status = repo.status()
             missing = list(missing_objects(repo))
     except LockError:
-        yield Finding("dvc", WARNING, "another DVC command works on this checkout: ask again when it has ended.")
+        yield Finding("dvc", WARNING, "another DVC command works on this checkout: run this again when it has ended.")
         return
     except DvcException as error:
         yield Finding("dvc", PROBLEM, f"DVC cannot work here: {' '.join(str(error).split())[:200]}")
@@ -158,7 +158,7 @@ def reach_remote(root: Path) -> Finding:
             why = f"the remote {name} cannot be read ({_short(error)})"
             return Finding("remote", PROBLEM, f"{why}: see `dvc remote list`.")
     if not has_folder:  # some kinds of remote say the same where nobody answers
-        return Finding("remote", WARNING, f"the remote {name} is new, or cannot be reached: `dvc push` tells.")
+        return Finding("remote", WARNING, f"the remote {name} is new, or cannot be reached: try `dvc push`.")
     return Finding("remote", OK, f"the remote {name} can be read.")
 
 
@@ -204,7 +204,7 @@ def _result(future: Future[Finding], name: str, within_s: float) -> Finding:
     except TimeoutError:
         return Finding(name, PROBLEM, f"no answer within {within_s:.0f} s: see that it runs and can be reached.")
     except Exception as error:
-        return Finding(name, PROBLEM, f"it could not be looked at ({_short(error)}).")
+        return Finding(name, PROBLEM, f"it could not be checked ({_short(error)}).")
 
 
 def _login(name: str) -> tuple[str, str] | None:

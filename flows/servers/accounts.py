@@ -78,8 +78,8 @@ def make_own(uri: str, admin: str, admin_password: str, user: str, password: str
 
 def main(
     role: Annotated[Literal["reader", "editor", "admin"] | None, typer.Argument(help="What it may do.")] = None,
-    name: Annotated[str | None, typer.Argument(help="The account, which is made where it is not there.")] = None,
-    remove: Annotated[str | None, typer.Option(help="Take this account away.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The account; it is created if it does not exist.")] = None,
+    remove: Annotated[str | None, typer.Option(help="Remove this account.")] = None,
 ) -> None:
     """Make, change or remove an account. Raises ParamsError and NerError."""
     if not (remove or (name and role)):

@@ -34,7 +34,7 @@ EVERY = "NER_WATCH_EVERY_S"
 LOOK_EVERY_S = 15
 START_AGAIN_AFTER_S = 600  # a check takes a minute; after this long without an entry its flow run was lost
 STARTS_IN_A_ROW = 3  # a flow run that ended without an entry is followed at once, but not for ever
-MISSES = 2  # so many looks in a row fail before it is said: servers that start together are not there at once
+MISSES = 2  # so many looks in a row fail before it is reported: servers that start together are not there at once
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Watch:
     was_over: bool = False
 
     def step(self, now: float) -> None:
-        """Look once, at `now` in seconds. What cannot be reached is told once, and the next step looks again."""
+        """Look once, at `now` in seconds. What cannot be reached is reported once, and asked again in the next step."""
         before, self.waits = self.waits, self.paused()
         if self.waits and self.waits != before:
             self.say(f"WARNING: {self.waits}")

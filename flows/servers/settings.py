@@ -90,7 +90,7 @@ def environment(root: Path, ports: Ports) -> dict[str, str]:
 
 
 def store_environments(environment: Mapping[str, str], root: Path) -> dict[str, dict[str, str]]:
-    """Return what each server is told of its store, embedded in the checkout or the team's, and no other process.
+    """Return the variables that name each server its own store, embedded in the checkout or the team's.
 
     Raises ParamsError.
     """

@@ -112,7 +112,7 @@ def supervise(root: Path, ports: Ports) -> None:
         manager.loop()
     if manager.returncode not in BY_SIGNAL:
         name = manager.first_to_stop or "a process"
-        raise NerError(f"{name} ended by itself, so everything was stopped; .ner/up.log has its last words.")
+        raise NerError(f"{name} stopped unexpectedly, so everything was stopped: see .ner/up.log.")
 
 
 def environments(root: Path, ports: Ports, names: Iterable[str]) -> dict[str, dict[str, str]]:

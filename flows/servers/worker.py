@@ -74,7 +74,7 @@ def wait_until_healthy(name: str, url: str, within_s: float = HEALTHY_WITHIN_S) 
             if answers(url.removesuffix("/health")):
                 return
             time.sleep(0.5)
-    raise NerError(f"{name} did not answer at {shown_uri(url)} within {within_s:.0f} s; its lines above say why.")
+    raise NerError(f"{name} did not answer at {shown_uri(url)} within {within_s:.0f} s; see its lines above.")
 
 
 def crash_lost_runs() -> None:

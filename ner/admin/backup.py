@@ -1,4 +1,4 @@
-"""Registry and flow history in one archive: both databases, every artifact, checksums; while the servers run.
+"""Back up registry and flow history into one archive: both databases, every artifact, checksums; while the servers run.
 
 Run     ner backup backups/monday.tar
 Reads   the checkout's own stores; those of team.env have tools of their own (docs/how-to/team.md)
@@ -159,14 +159,14 @@ def summary(manifest: dict[str, Any]) -> str:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tarfile.TarFile]:
-    """Open the archive. Raises NerError for a file that is none, or is cut short."""
+    """Open the archive. Raises NerError for a file that is not an archive, or is incomplete."""
     try:
         with tarfile.open(path, "r:") as archive:
             yield archive
     except (FileNotFoundError, IsADirectoryError):
         raise NerError(f"{path} is not there: name an archive that `ner backup` has written.") from None
     except (tarfile.TarError, EOFError) as error:
-        raise NerError(f"{path} is no whole archive ({error}): use another backup.") from None
+        raise NerError(f"{path} is not a complete archive ({error}): use another backup.") from None
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         except (KeyError, ValueError):
             manifest = {}
     if manifest.get("format") != FORMAT:
-        raise NerError(f"{path} has no manifest of a format that is known here: it is no backup, or one cut short.")
+        raise NerError(f"{path} has no manifest of a known format: it is not a backup, or an incomplete one.")
     return manifest
 
 

@@ -114,7 +114,7 @@ def check_disk(root: Path) -> Finding:
     free = shutil.disk_usage(root).free
     numbers = f"{_gb(free)} are free, a run that makes everything anew writes up to {_gb(need)}"
     if not sizes:
-        return Finding("disk", OK, f"{_gb(free)} are free; without a dvc.lock nobody knows what a run needs.")
+        return Finding("disk", OK, f"{_gb(free)} are free; what a run needs is unknown without a dvc.lock.")
     if free < need:
         return Finding("disk", PROBLEM, f"{numbers}: make room; `make clean` removes what killed runs left.")
     temporary = Path(tempfile.gettempdir())
@@ -181,7 +181,7 @@ def check_place(root: Path) -> Finding:
     """Return whether a model can also be served from here; where nothing can work, no command gets this far."""
     if refusal := loading_refusal(root):
         return Finding("place", WARNING, f"{refusal[:-1]} to serve; training, evaluation and registration work here.")
-    return Finding("place", OK, f"{root} is no hindrance.")
+    return Finding("place", OK, f"{root} is a path that every tool can work with.")
 
 
 def check_git(root: Path) -> Finding:

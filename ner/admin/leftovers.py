@@ -1,4 +1,4 @@
-"""What killed runs have left on a checkout, and whether anybody may still need it. Looks only.
+"""Find what killed runs have left on a checkout and no run needs; nothing is removed here.
 
 for left in find_leftovers(Path.cwd()):     # Leftover(path, why, size, age_s)
 """

@@ -1,4 +1,4 @@
-"""A backup back into stores that are empty, then compared: rows of every table, the sha256 of every artifact.
+"""Restore a backup into empty stores, then compare: rows of every table, the sha256 of every artifact.
 
 Run     ner restore backups/monday.tar [--force]      (with no server at work on these stores)
 Reads   the archive: all of it is checked first
@@ -120,8 +120,8 @@ def _bytes(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Any:
 
 
 def main(
-    archive: Annotated[Path, typer.Argument(help="What `ner backup` has written.")],
-    force: Annotated[bool, typer.Option("--force", help="Also where something is.")] = False,
+    archive: Annotated[Path, typer.Argument(help="The archive that `ner backup` has written.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace existing stores, which are moved aside.")] = False,
 ) -> None:
     """Restore and compare. Raises NerError for the archive, a checkout at work, full stores, differences."""
     require_own_stores()

@@ -1,4 +1,4 @@
-"""The documents that a person should look at next, as pre-annotated tasks of an annotation tool.
+"""Active learning: the documents to annotate next, as pre-annotated tasks of an annotation tool.
 
 Run     ner annotate tasks.json --to label-studio --number 100 --from unlabelled --by uncertainty
         ner annotate tasks.json --spans spans.jsonl        (no model: the spans of another tool)

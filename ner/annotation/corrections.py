@@ -1,4 +1,4 @@
-"""What a person corrected in an annotation tool, taken back: a new corpus with those documents in their old places.
+"""Import what a person corrected in an annotation tool: a new corpus with those documents in their old places.
 
 Run     ner corrections export.json local/corrected     (then data.source: local/corrected)
 Reads   the export of the tool, in any form that ner.data.formats recognises; data/prepared, if there is a corpus

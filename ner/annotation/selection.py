@@ -80,8 +80,8 @@ def uncertain(seen: Seen) -> Chosen:
 def expected_errors(seen: Seen) -> list[Doubt]:
     """Return for each place how many entities are probably wrong or missed.
 
-    By the calibrated probabilities: 1 - score of each entity found, and where none was found the probability that one
-    begins there.
+    By the calibrated probabilities: 1 - score of each predicted entity, and where there is none the probability that
+    one begins there.
     """
     begins = [index for index, label in enumerate(seen.labels) if label.startswith("B-")]
     places = []

@@ -96,10 +96,10 @@ def start(request: Request, source_files: Input, say: Callable[[str], None]) -> 
         return begin(request.output, files, record, settings, code), model
     if differences := differ(stopped.manifest, {"files": files, "model": record, "settings": settings, "code": code}):
         raise NerError(
-            f"{stopped.folder} is of a run that was stopped and had {'; '.join(differences)}: ask for the same to go "
-            f"on with it, or {FRESH}."
+            f"{stopped.folder} is of a run that was stopped and had {'; '.join(differences)}: use the same "
+            f"options to resume it, or {FRESH}."
         )
-    say(f"going on with the run that was begun {stopped.manifest['begun']}")
+    say(f"resuming the run that was started {stopped.manifest['begun']}")
     return go_on(stopped), model
 
 
@@ -193,7 +193,7 @@ def check_rejected(work: Work, progress: Progress, limit: int | None) -> None:
         work.write_rejected()
         raise NerError(
             f"{progress.rejected:,} rejected, more than --max-rejected {limit:,}: see "
-            f"{beside(work.output, '.rejected.jsonl')}; the same command with a higher limit goes on from here."
+            f"{beside(work.output, '.rejected.jsonl')}; repeat the command with a higher limit to resume."
         )
 
 
@@ -228,15 +228,15 @@ def main(
     cluster: Annotated[
         str | None, typer.Option(help="local:4 for four processes, or the address of a Dask scheduler.")
     ] = None,
-    text_column: Annotated[str, typer.Option(help="Where a row has its text; else it has tokens.")] = "text",
-    min_score: Annotated[float, typer.Option(help="Leave out entities under it.")] = 0.0,
-    max_chars: Annotated[int, typer.Option(help="A longer text is rejected.")] = 1_000_000,
-    max_rejected: Annotated[int | None, typer.Option(help="More rejected rows than that end the run.")] = None,
-    chunk_rows: Annotated[int, typer.Option(help="Rows that are done, and lost by a kill, together.")] = 256,
+    text_column: Annotated[str, typer.Option(help="The column of the text; rows without it have tokens.")] = "text",
+    min_score: Annotated[float, typer.Option(help="Threshold: leave out entities with a lower score.")] = 0.0,
+    max_chars: Annotated[int, typer.Option(help="Reject a text with more characters.")] = 1_000_000,
+    max_rejected: Annotated[int | None, typer.Option(help="Fail when more rows than that are rejected.")] = None,
+    chunk_rows: Annotated[int, typer.Option(help="Rows of a chunk, which a killed run repeats at most.")] = 256,
     no_text: Annotated[bool, typer.Option("--no-text", help="Leave the text out of the output.")] = False,
     no_extra: Annotated[bool, typer.Option("--no-extra", help="Leave other columns of the input out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what a stopped run has done.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Discard the progress of a stopped run.")] = False,
 ) -> None:
     """Find the entities of every row of the input and write them. Raises NerError."""
     if not input or not Path(output).name:

@@ -20,7 +20,7 @@ from ner.errors import NerError
 
 CHUNKS_A_WORKER = 3  # one at work, the others on their way
 WORKERS_WITHIN_S, LOOK_EVERY_S = 30, 5
-GO_ON = "the same command goes on from here"
+GO_ON = "repeat the command to resume"
 
 Entities = list[list[dict[str, Any]]]
 Observed = list[dict[str, Any]] | None

@@ -3,7 +3,7 @@
 with only_run(output):                            # one run at a time on an output
     work = open_work(output, manifest)            # out.parquet.parts, new or of a run that was stopped
     work.write_part(chunk, entities)              # as they come, in any order
-    summary = work.finish(told)                   # out.parquet, out.parquet.summary.json, out.parquet.rejected.jsonl
+    summary = work.finish(rows, facts)            # out.parquet, its summary.json and rejected.jsonl
 
 Every file is written under another name and renamed. A part has the digest of its chunk, so that it is never taken for
 the part of another one.
@@ -140,7 +140,7 @@ class Work:
         return number
 
     def finish(self, rows: int, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Make the output of the parts, write the summary with what is `told`, remove the parts; returns the summary.
+        """Make the output of the parts, write the summary with `facts`, remove the parts; returns the summary.
 
         rows: how many were read. Raises NerError, and writes no output, where every row was rejected.
         """

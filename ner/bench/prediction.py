@@ -69,18 +69,18 @@ def bench(root: Path, names: Sequence[str], sentences: int, rounds: int) -> dict
 
 
 class Timed:
-    """What one contender has found, and how fast, over the rounds."""
+    """The predictions of one contender, and how fast they were, over the rounds."""
 
     def __init__(self) -> None:
         self.words_per_second: list[float] = []
         self.words_per_cpu_second: list[float] = []
-        self.found: list[set[Any]] = []
+        self.predicted: list[set[Any]] = []
 
     def add(self, seconds: float, cpu: float, predicted: list[set[Any]], part: Sequence[Sequence[str]]) -> None:
         words = sum(map(len, part))
         self.words_per_second.append(words / seconds)
         self.words_per_cpu_second.append(words / cpu)
-        self.found += predicted
+        self.predicted += predicted
 
 
 def draw(prepared: Path, sentences: int) -> tuple[list[list[str]], list[list[str]]]:
@@ -97,7 +97,7 @@ def result(name: str, timed: Mapping[str, Timed], expected: list[set[Any]]) -> d
 
     own = timed[name]
     entry: dict[str, Any] = {"words_per_second": statistics.median(own.words_per_second)}
-    entry["f1"] = f1(own.found, expected)
+    entry["f1"] = f1(own.predicted, expected)
     for key, measure, other in (
         ("ratio", "words_per_second", PIPELINE),
         ("ratio_of_cpu", "words_per_cpu_second", PIPELINE),
@@ -107,7 +107,7 @@ def result(name: str, timed: Mapping[str, Timed], expected: list[set[Any]]) -> d
             entry[key] = spread(getattr(own, measure), getattr(timed[other], measure))
     for key, other in (("same_as_pipeline", PIPELINE), ("same_as_core", CORE)):
         if other in timed:
-            entry[key] = agreement(own.found, timed[other].found)
+            entry[key] = agreement(own.predicted, timed[other].predicted)
     return entry
 
 

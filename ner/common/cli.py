@@ -46,7 +46,7 @@ def run_stage(name: str, main: Callable[[], None], arguments: Collection[str] | 
         if arguments is not None and (unknown := [word for word in sys.argv[1:] if word not in arguments]):
             raise InputError(
                 f"takes no {unknown[0]}: `ner reproduce` names the commands that make a version again, `ner verdict` "
-                "shows what the gate said."
+                "shows the gate's verdict."
             )
         main()
     except NerError as error:

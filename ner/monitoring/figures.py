@@ -1,4 +1,4 @@
-"""The picture of a window held against a reference: the distributions of each value."""
+"""The figure of a drift report: the distribution of each value in the window and in the reference."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def distributions(reference: Sample, window: Sample, block_tokens: int) -> Drawi
             for values, colour in ((before, REFERENCE), (now, WINDOW)):
                 values = np.sort(values[~np.isnan(values)])
                 own.step(values, np.arange(1, len(values) + 1) / max(len(values), 1), color=colour, where="post")
-            own.set_title(f"{name}{': moved' if name in moved else ''}")
+            own.set_title(f"{name}{': drifted' if name in moved else ''}")
             own.set_ylim(0, 1)
         _types(axes[len(panels)], reference, window, TYPES in moved)
         for own in axes[len(panels) + 1 :]:
@@ -48,4 +48,4 @@ def _types(axes: Any, reference: Sample, window: Sample, moved: bool) -> None:
     for offset, share, colour in ((-0.2, shares[0], REFERENCE), (0.2, shares[1], WINDOW)):
         axes.bar(places + offset, share[most], 0.38, color=colour)
     axes.set_xticks(places, [shown(reference.types[index]) for index in most])
-    axes.set_title(f"{TYPES}{': moved' if moved else ''}")
+    axes.set_title(f"{TYPES}{': drifted' if moved else ''}")

@@ -1,4 +1,4 @@
-"""Whether the texts that a version reads are like those that it was validated on; when that calls for a training.
+"""Detect drift: compare the texts that a version reads with its validation split, and decide on retraining.
 
 Run     ner monitor                             (the champion's next window)
         ner monitor --model ner/3 --last 1000   (or --since 2026-01-31: a look, which counts for no rule)
@@ -60,7 +60,7 @@ def monitor(params: Params, reference: str, last: int | None, since: str | None)
     report, drawings = look(shown(version), rows, reference_of(version), params.monitor)
     drifts = [*(window["drift"] for window in before), report["drift"]]
     trained_on = version.tags.get("data_fingerprint")
-    no_rule = {"retrain": False, "sentence": "not asked, this is a look"}
+    no_rule = {"retrain": False, "sentence": "not decided, since these texts are not the next window"}
     report["rule"] = no_rule if is_look else decide(params.monitor, drifts, trained_on, PREPARED)
     write(report, drawings)
     run_id = log(params, name, report, counts=not is_look)
@@ -79,7 +79,7 @@ def look(
     window = Sample.of({key: [row[key] for row in rows] for key in keys}, types)
     if not len(window):
         raise NerError(
-            f"none of the {len(rows):,} texts that {version} has read last holds a word: look at the caller."
+            f"none of the {len(rows):,} texts that {version} has read last holds a word: check what the caller sends."
         )
     unit = nearer_unit(units, window)
     moves = compare(units[unit], window, settings(params))
@@ -177,11 +177,11 @@ def _median(sample: Sample) -> Any:
 
 def main(
     model: Annotated[str | None, typer.Option(help="ner@champion (default) or ner/3.")] = None,
-    last: Annotated[int | None, typer.Option(help="Look at so many of the newest texts, not the next window.")] = None,
-    since: Annotated[str | None, typer.Option(help="Look at the texts from that time on (ISO 8601, UTC).")] = None,
-    report: Annotated[Path | None, typer.Option(help="Also write as JSON what the flow shows.")] = None,
+    last: Annotated[int | None, typer.Option(help="Compare the newest so many texts, not the next window.")] = None,
+    since: Annotated[str | None, typer.Option(help="Compare the texts from that time on (ISO 8601, UTC).")] = None,
+    report: Annotated[Path | None, typer.Option(help="Also write the result as JSON.")] = None,
 ) -> None:
-    """Hold a version's texts against its reference, and print what was found."""
+    """Compare a version's texts with its reference, and print the result."""
     params = read_params()
     busy = "another `ner monitor` is at work in this checkout: wait until it ends."
     with lock_file(home() / STATE / "monitor.lock", busy):  # two at once would count one window twice

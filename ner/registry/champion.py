@@ -1,6 +1,6 @@
 """The champion: the version in use, by its alias in the registry, and how this model compares with it.
 
-    champion = against_champion("ner", metrics, Path("reports"))      # what the gate is told
+    champion = against_champion("ner", metrics, Path("reports"))      # for the gate
 
 Both models are scored on the same documents, and the bootstrap draws the same ones for both. What a version predicts
 lies in its MLflow run, as predictions/<data fingerprint>/{validation,test}.parquet; for new data somebody has to let it
@@ -30,7 +30,7 @@ PREDICT = "run `dvc repro --force --single-item gate` with gate.champion_predict
 def against_champion(
     model: str, metrics: Mapping[str, Any], reports: Path, predict: Callable[[Any], None] | None = None
 ) -> Champion:
-    """Return what the gate is told: the paired comparison on validation, or why there is none.
+    """Return the champion for the gate: the paired comparison on validation, or why there is none.
 
     predict: lets a version predict the present data and store that in its run; called only where the champion's run
     lacks what can be compared. Raises NerError where this model's own predictions are missing, and RegistryError where
@@ -112,9 +112,7 @@ def stored_predictions(version: Any, fingerprint: str, split: str, advice: str) 
 def check_same_sentences(theirs: Predictions, ours: Predictions, name: str, split: str, advice: str) -> None:
     """Raise NerError where the predictions of `name` are of other sentences than ours."""
     if theirs.fingerprint != ours.fingerprint or theirs.tokens != ours.tokens:
-        raise NerError(
-            f"what the run of {name} has of {split} is of other sentences than are to be compared: {advice}."
-        )
+        raise NerError(f"the predictions of {name} on {split} are of other sentences than those to compare: {advice}.")
 
 
 def compare(

@@ -1,4 +1,4 @@
-"""What runs of this checkout could not tell MLflow, since it was away, is told now; doing it again changes nothing.
+"""Send MLflow what runs of this checkout could not send while it was unreachable; repeating it changes nothing.
 
 Run     ner resync
 Reads   reports/, dvc.lock, params.yaml; the reports that runs with other parameters left in .ner/runs; the trainings of
@@ -6,7 +6,7 @@ Reads   reports/, dvc.lock, params.yaml; the reports that runs with other parame
 Writes  into MLflow: each training's run with parameters, curves, scores, verdict and reports; the registered version
 
 The next run of the pipeline does the same for its own model, in stage register; this is for those who will not wait,
-and for models that failed their gate, of which that stage tells nothing.
+and for models that failed their gate, which that stage does not send.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ class Left:
 
 
 def resync(root: Path) -> list[str]:
-    """Tell MLflow what is left to tell; a line for each training. Raises RegistryError where it cannot be reached."""
+    """Send what MLflow lacks; return a line for each training. Raises RegistryError where it cannot be reached."""
     with registry_errors():
         client().search_experiments(max_results=1)  # fails within seconds; what follows may take its time
     lines = [tell(left, root) for left in unlike(lefts(root))]
@@ -92,7 +92,7 @@ def is_in_step(stages: Mapping[str, Any], names: tuple[str, ...]) -> bool:
 
 
 def tell(left: Left, root: Path) -> str:
-    """Bring one training's run up to date and say what it now has. Raises RegistryError."""
+    """Bring one training's run up to date and return a line that says what it now has. Raises RegistryError."""
     training = training_record(left.reports / "training.json")
     run_id = sync(training, _experiment(training, root), manifest_of(training, root))
     when = training["started"][:19] if "started" in training else "elsewhere"
@@ -144,8 +144,8 @@ def _experiment(training: Mapping[str, Any], root: Path) -> str:
 
 
 def main() -> None:
-    """Tell MLflow what is left to tell, and print what that was."""
+    """Send what MLflow lacks, and print what that was."""
     lines = resync(Path())
-    for line in lines or ["no training was done here: there is nothing to tell"]:
+    for line in lines or ["no training was done here: there is nothing to send"]:
         print(line)
     print(f"MLflow at {shown_uri(tracking_uri())} has all of it")

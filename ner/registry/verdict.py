@@ -26,7 +26,7 @@ def gate(params: Params, reports: Path, prepared: Path) -> dict[str, Any]:
     def predict(version: Any) -> None:
         from ner.registry.predict_version import predict_version  # only here: it loads the network
 
-        print(f"{shown(version)} has not predicted this data: it does so now", flush=True)
+        print(f"{shown(version)} has no predictions for this data: predicting now", flush=True)
         predict_version(version, params, prepared)
 
     metrics = read_json(reports / "metrics.json")

@@ -1,4 +1,4 @@
-"""The model registry: one version for one content, found again, checked, and never promoted from here.
+"""The model registry: one version for one content, looked up, checked, and never promoted from here.
 
 content = content_digest(Path("models/release"))
 version = find_version("ner", content) or add_version("ner", mlflow_run_id, Path("models/release"), content)

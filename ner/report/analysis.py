@@ -56,11 +56,11 @@ def analyse(reports: Path) -> dict[str, Any]:
     tables = {name: read_table(reports / f"{name}.csv", words) for name, words in TABLES.items()}
     splits = {name: read_predictions(reports / "predictions", name) for name in SPLITS}
     temperature = metrics["temperature"]
-    found = {name: mistakes_table(predictions, temperature) for name, predictions in splits.items()}
+    by_split = {name: mistakes_table(predictions, temperature) for name, predictions in splits.items()}
     issues = [find_label_issues(name, predictions, temperature) for name, predictions in splits.items()]
     issue_table = ranked(pd.concat(issues, ignore_index=True))
     with replacing_folder(reports / "mistakes") as folder:
-        for name, table in found.items():
+        for name, table in by_split.items():
             rows = pa.Table.from_pandas(table, SCHEMA, preserve_index=False)
             pq.write_table(rows.replace_schema_metadata(None), folder / f"{name}.parquet")
     write_text(reports / "label_issues.csv", issues_csv(issue_table))
@@ -69,13 +69,13 @@ def analyse(reports: Path) -> dict[str, Any]:
         training=read_json(reports / "training.json"),
         tables=tables,
         disagreements=read_json(reports / "disagreements.json"),
-        mistakes=found,
+        mistakes=by_split,
         label_issues=issue_table,
         tokens={name: dict(zip(p.sentence_ids, p.tokens, strict=True)) for name, p in splits.items()},
         figures=write_figures(reports / "figures", metrics, tables, FIGURES),
     )
     write_text(reports / "report.html", render(findings))
-    return {"mistakes": found, "label_issues": issue_table}
+    return {"mistakes": by_split, "label_issues": issue_table}
 
 
 def mistakes_table(predictions: Predictions, temperature: float) -> pd.DataFrame:
@@ -86,9 +86,9 @@ def mistakes_table(predictions: Predictions, temperature: float) -> pd.DataFrame
     the mean probability of the tags that the model chose on its words. line: of the mistake's first token.
     """
     confidences = predictions.by_sentence(predictions.probabilities(temperature).max(-1))
-    gold, found = entity_table(predictions.gold), predictions.entities(temperature)
-    mark_correct(gold, found)
-    table = mistakes(gold, found)
+    gold, predicted = entity_table(predictions.gold), predictions.entities(temperature)
+    mark_correct(gold, predicted)
+    table = mistakes(gold, predicted)
     sentences = table["sentence"].to_list()
     for side in ("gold", "predicted"):
         spans = zip(sentences, table[f"{side}_start"], table[f"{side}_end"], strict=True)

@@ -186,7 +186,7 @@ def draw_slices(metrics: dict[str, Any], tables: Tables) -> Figure:
 
 
 FIGURES = {
-    "training": Drawing(draw_training, "The loss of the training, and what validation said after each epoch."),
+    "training": Drawing(draw_training, "The loss of the training, and the validation scores after each epoch."),
     "types": Drawing(draw_types, "F1 of each entity type. Lines are intervals of the bootstrap."),
     "slices": Drawing(draw_slices, "F1 on kinds of entities and sentences. Lines are intervals of the bootstrap."),
     "mistakes": Drawing(draw_mistakes, "Every mistake by what is wrong with it."),

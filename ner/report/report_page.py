@@ -196,15 +196,15 @@ def _disagreement_rows(listed: Sequence[dict[str, Any]]) -> list[dict[str, Any]]
     two.
     """
     rows = []
-    for one in listed:
+    for sentence in listed:
         differing = [
             span
             for side in ("gold_spans", "predicted_spans")
-            for span in one["default"][side]
-            if span not in one["strict"][side]
+            for span in sentence["default"][side]
+            if span not in sentence["strict"][side]
         ]
         place = (differing[0]["start"], differing[0]["end"]) if differing else None
-        rows.append({**one, "parts": excerpt(one["tokens"], predicted=place)})
+        rows.append({**sentence, "parts": excerpt(sentence["tokens"], predicted=place)})
     return rows
 
 

@@ -79,8 +79,7 @@ def check_seeds(params: Params) -> None:
     repeated = sorted({seed for seed in extra if extra.count(seed) > 1})
     if repeated:
         raise ParamsError(
-            f"params.yaml, seeds.extra: {', '.join(map(str, repeated))} stands there more than once; name each "
-            "seed once."
+            f"params.yaml, seeds.extra: {', '.join(map(str, repeated))} is listed more than once; name each seed once."
         )
     if extra and params.train.processes > 1:
         raise ParamsError(

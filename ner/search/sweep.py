@@ -1,6 +1,6 @@
 """A search for better numbers: trials with values from sweep.space, each trained and judged by validation F1.
 
-Run     ner sweep              (the same command goes on with a sweep that was stopped)
+Run     ner sweep              (the same command resumes a sweep that was stopped)
         ner sweep --apply      (writes what reports/sweep.json proposes into params.yaml)
 Reads   data/prepared, data/validated.json, models/base, models/base.json, params.yaml [sweep, encoding, train]
 Writes  reports/sweep.json; .ner/sweep while and after it runs (Optuna's SQLite storage)
@@ -33,7 +33,7 @@ def sweep(params: Params, prepared: Path, base: Path, folder: Path, report: Path
     """Run the trials that are missing and return what sweep.json says.
 
     Raises ParamsError for an empty space or several processes, BusyError where another sweep runs here, NerError where
-    no trial came to its end.
+    no trial finished.
     """
     from ner.data.subset import part_of
     from ner.search.sweep_study import ended, open_study, study_key
@@ -48,7 +48,7 @@ def sweep(params: Params, prepared: Path, base: Path, folder: Path, report: Path
         key = study_key(params, manifest["fingerprint"], sha256_folder(base), training_code())
         study = open_study(folder, key, params)
         if done := len(ended(study)):
-            say(f"going on with a sweep of which {done} of {params.sweep.trials} trials have ended")
+            say(f"resuming a sweep of which {done} of {params.sweep.trials} trials have ended")
         known, shown_there = study.user_attrs.get("mlflow_run_id"), {"sweep": params.sweep.model_dump()}
         parent = open_parent(known, params.registry.experiment, "sweep", shown_there, {"ner.study": key})
         study.set_user_attr("mlflow_run_id", parent.run_id)
@@ -59,7 +59,7 @@ def sweep(params: Params, prepared: Path, base: Path, folder: Path, report: Path
         close_parent(parent, best, [report])
     if not outcome["best"]:
         reason = next((t["reason"] for t in outcome["trials"] if t["reason"]), "see the lines above")
-        raise NerError(f"no trial came to its end: {reason}. Change params.yaml, sweep.space, and run it again.")
+        raise NerError(f"no trial finished: {reason}. Change params.yaml, sweep.space, and run it again.")
     return outcome
 
 
@@ -161,8 +161,8 @@ def say(line: str) -> None:
 
 
 def main(
-    apply: Annotated[bool, typer.Option("--apply", help="Write what was proposed last into params.yaml.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget every sweep of this checkout and begin anew.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Write the last proposal into params.yaml.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete all sweeps of this checkout; start again.")] = False,
 ) -> None:
     """Run the trials of the sweep that are missing, and print what they propose."""
     if apply:

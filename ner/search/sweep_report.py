@@ -1,4 +1,4 @@
-"""What a sweep found: sweep.json, its proposal in words, and the proposal written into params.yaml."""
+"""The result of a sweep: sweep.json, its proposal in words, and the proposal written into params.yaml."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ NOTHING = "nothing to change: the values of params.yaml are the best that were t
 
 
 def sweep_report(study: Any, params: Params, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return reports/sweep.json; `best` is None where no trial came to its end."""
+    """Return reports/sweep.json; `best` is None where no trial finished."""
     from ner.search.sweep_study import ended, present_values
 
     trials = [_trial(trial) for trial in ended(study)]

@@ -80,7 +80,7 @@ class LiveRun:
         if self._deliver():
             self._attempt(lambda store: store.set_terminated(self.run_id, status))
         if self._metrics and not self._is_gone:
-            warn(f"{len(self._metrics)} points of the curves could not be sent; stage register sends them.")
+            warn(f"{len(self._metrics)} metric values could not be sent; stage register sends them.")
 
     def close_killed(self, run_id: str) -> None:
         """End another run as KILLED where it says that it still goes on; only who knows that it does not may ask."""
@@ -100,7 +100,7 @@ class LiveRun:
         if find_run(store, self.run_id):
             store.update_run(self.run_id, status="RUNNING")
             return
-        warn(f"MLflow has lost the run {self.run_id}; the training goes on, and stage register makes the run again.")
+        warn(f"MLflow has lost the run {self.run_id}; the training continues, and stage register makes the run again.")
         self.run_id, self._is_gone = None, True
 
     def _send_waiting(self, store: Any) -> None:
@@ -127,7 +127,7 @@ class LiveRun:
         except Exception as error:  # whatever goes wrong with the curves, a training of an hour does not end by it
             self._resting_until = time.monotonic() + PAUSE_S
             if not self._is_down:
-                warn(f"{str(error).rstrip('.')}. The training goes on; what could not be sent is sent later.")
+                warn(f"{str(error).rstrip('.')}. The training continues; what could not be sent is sent later.")
             self._is_down = True
             return False
         self._is_down = False

@@ -1,6 +1,6 @@
 """Many trainings in MLflow: a parent run with a child run each, which has its parameters, curves and how it ended.
 
-Nothing here ends a sweep because of the server: what it does not take is said once.
+Nothing here ends a sweep because of the server: what it does not take is reported once.
 """
 
 from collections.abc import Callable, Mapping, Sequence

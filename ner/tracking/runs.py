@@ -33,7 +33,7 @@ MAX_TYPE_NAME = 150  # characters of an entity type in the name of a metric, of 
 MAX_TABLE_ROWS = 5000  # of a table in MLflow, whose page loads it whole
 LOGGED_TABLES = "mlflow.loggedArtifacts"  # the tag by which MLflow knows which artifacts are tables
 VERSION = "model_version"  # the tag by which a run names the version that its model is registered as
-KEY = "ner.training"  # the tag by which the run of a training is found where nobody wrote down its id
+KEY = "ner.training"  # the tag by which the run of a training is looked up where nobody wrote down its id
 FACTS = ("seconds", "steps", "windows", "subwords", "cpu_seconds", "peak_memory_mb")
 
 

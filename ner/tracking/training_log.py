@@ -1,4 +1,4 @@
-"""What `train` tells: lines on the terminal, curves in MLflow while it goes on, and the reports at its end."""
+"""The log of a training: lines on the terminal, curves in MLflow while it runs, and the reports at its end."""
 
 import os
 import resource
@@ -83,7 +83,7 @@ class TrainingLog:
         if not self.live:
             return
         note = checkpoints / NOTE
-        busy = "the same training (data, encoder, parameters) goes on already, in {}: wait until it has ended."
+        busy = "the same training (data, encoder, parameters) is already running, in {}: wait until it has ended."
         self.lock = acquire(note.with_name(LOCK), busy.format(note.parent))
         known = read_json(note)["mlflow_run_id"] if note.exists() else None
         if known:

@@ -225,7 +225,7 @@ def test_without_extra_seeds_the_scores_are_the_main_models_and_nothing_heavy_is
 @pytest.mark.parametrize(
     ("extra", "processes", "sentence"),
     [
-        ([43, 44, 43], 1, r"params\.yaml, seeds\.extra: 43 stands there more than once"),
+        ([43, 44, 43], 1, r"params\.yaml, seeds\.extra: 43 is listed more than once"),
         ([43, 42], 1, r"params\.yaml, seeds\.extra: 42 is train\.seed"),
         ([43], 2, r"params\.yaml, seeds\.extra: .* set train\.processes to 1"),
     ],

@@ -62,7 +62,7 @@ def _document(split: str, about: dict[str, Any], tables: Results) -> RenderedDoc
 
 
 def _header(table: str, about: dict[str, Any]) -> RenderedHeaderContent:
-    held = sum(one["passed"] for one in about["tables"][table])
+    held = sum(row["passed"] for row in about["tables"][table])
     rows = "" if table == "split" else f"{about['rows'][table]:,} rows, "
     return RenderedHeaderContent(
         header=_text("h2", WHAT[table]),
@@ -72,7 +72,7 @@ def _header(table: str, about: dict[str, Any]) -> RenderedHeaderContent:
 
 
 def _table(result: ExpectationSuiteValidationResult, reduced: list[dict[str, Any]]) -> RenderedTableContent:
-    blocks: list[Any] = [ValidationResultsTableContentBlockRenderer.render([_plain(one)]) for one in result.results]
+    blocks: list[Any] = [ValidationResultsTableContentBlockRenderer.render([_plain(row)]) for row in result.results]
     rows = []
     for block, facts in zip(blocks, reduced, strict=True):
         status, name = block.table[0][:2]
@@ -98,7 +98,7 @@ def _details(facts: dict[str, Any]) -> list[Any]:
     if "reason" in facts:
         details.append(_text("div", facts["reason"], "reason"))
     if facts.get("examples"):
-        rows = [[_text("span", one["place"]), _text("code", one["value"] or "(empty)")] for one in facts["examples"]]
+        rows = [[_text("span", row["place"]), _text("code", row["value"] or "(empty)")] for row in facts["examples"]]
         details.append(
             RenderedTableContent(rows, header_row=["Place", "Found"], styling={"body": {"classes": ["examples"]}})
         )

@@ -144,7 +144,8 @@ def prepared_profile(prepared: Path) -> dict[str, Any]:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Yield the differences of a new delivery from the profile, one line per fact; none where there are none."""
     counts = {
-        name: {t: row["entities"] for t, row in one["types"].items()} for name, one in (("old", old), ("new", new))
+        name: {t: row["entities"] for t, row in profile["types"].items()}
+        for name, profile in (("old", old), ("new", new))
     }
     if added := sorted(counts["new"].keys() - counts["old"].keys()):
         yield f"types that the profile does not have: {', '.join(added)}"

@@ -24,8 +24,8 @@ def reduce_results(
     """
     splits = {}
     for split, tables in results.items():
-        reduced = {table: [_expectation(one) for one in result.results] for table, result in tables.items()}
-        verdicts = [one["passed"] for table in reduced.values() for one in table]
+        reduced = {table: [_expectation(row) for row in result.results] for table, result in tables.items()}
+        verdicts = [row["passed"] for table in reduced.values() for row in table]
         splits[split] = {
             "file": manifest["splits"][split]["file"],
             "passed": all(verdicts),
@@ -48,11 +48,11 @@ def failure(report: dict[str, Any]) -> str:
     counts.
     """
     broken = [
-        (split, one)
+        (split, row)
         for split, about in report["splits"].items()
         for table in about["tables"].values()
-        for one in table
-        if not one["passed"]
+        for row in table
+        if not row["passed"]
     ]
     (split, first), *others = sorted(broken, key=lambda pair: not pair[1]["examples"])
     place, observed = report["splits"][split]["file"], first.get("reason", first["observed"])

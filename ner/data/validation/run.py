@@ -98,7 +98,10 @@ def examine(prepared: Path, params: ValidationParams, profiles: Path | None = No
 def run_on_split(own: SplitTables, expectations: dict[str, list[Any]]) -> Results:
     """Run each suite on its table; the chunked ones chunk by chunk and, where chunks do not add up, on a summary."""
     chunked = {table: expectations[table] for table in CHUNKED}
-    parts = {table: [one for one in held if not isinstance(one, AS_A_WHOLE)] for table, held in chunked.items()}
+    parts = {
+        table: [expected for expected in held if not isinstance(expected, AS_A_WHOLE)]
+        for table, held in chunked.items()
+    }
     seen: list[Results] = []
     for tables in watched(own.chunks(), f"validating {own.split}", " parts", -(-own.sizes["sentences"] // own.size)):
         seen.append(run_suites(tables, parts))
@@ -106,7 +109,7 @@ def run_on_split(own: SplitTables, expectations: dict[str, list[Any]]) -> Result
     whole = _summaries(own, chunked)
     results = run_suites(own.small, {table: held for table, held in expectations.items() if table not in CHUNKED})
     for table, held in chunked.items():
-        by_part = zip(*(one[table].results for one in seen), strict=True)
+        by_part = zip(*(part[table].results for part in seen), strict=True)
         merges = [merged(group, EXAMPLES) for group in by_part] + whole.get(table, [])
         seen[0][table].results = in_order(merges, held)
         results[table] = seen[0][table]
@@ -117,15 +120,15 @@ def _summaries(own: SplitTables, chunked: Mapping[str, list[Any]]) -> dict[str, 
     """Return the results of the expectations on chunked tables as a whole."""
     tables, summaries = own.summaries(), {}
     for table, held in chunked.items():
-        as_a_whole = [one for one in held if isinstance(one, AS_A_WHOLE)]
-        ids = [one for one in as_a_whole if "column_list" in one.configuration.kwargs]
-        others = [one for one in as_a_whole if one not in ids]
+        as_a_whole = [expected for expected in held if isinstance(expected, AS_A_WHOLE)]
+        ids = [expected for expected in as_a_whole if "column_list" in expected.configuration.kwargs]
+        others = [expected for expected in as_a_whole if expected not in ids]
         asked = ({table: others} if others else {}) | ({"ids": ids} if ids else {})
         results = run_suites(tables, asked) if asked else {}
         summaries[table] = [
-            of_more_rows(one, own.sizes[table]) if name == "ids" else one
+            of_more_rows(row, own.sizes[table]) if name == "ids" else row
             for name, result in results.items()
-            for one in result.results
+            for row in result.results
         ]
     return summaries
 
@@ -138,7 +141,7 @@ def run_suites(tables: Tables, expectations: dict[str, list[Any]]) -> Results:
     results = {}
     for table, expected in expectations.items():
         batch = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe("whole")
-        suite = context.suites.add(gx.ExpectationSuite(table, expectations=[copy(one) for one in expected]))
+        suite = context.suites.add(gx.ExpectationSuite(table, expectations=[*map(copy, expected)]))
         definition = context.validation_definitions.add(gx.ValidationDefinition(name=table, data=batch, suite=suite))
         result = definition.run(batch_parameters={"dataframe": tables[table]}, result_format=SHOWN)
         result.results = in_order(result.results, expected)
@@ -149,7 +152,7 @@ def run_suites(tables: Tables, expectations: dict[str, list[Any]]) -> Results:
 def in_order(results: Iterable[Any], expected: list[Any]) -> list[Any]:
     """Return results in the order of the expectations, matched by their descriptions."""
     order = [expectation.description for expectation in expected]
-    return sorted(results, key=lambda one: order.index(one.expectation_config.description))
+    return sorted(results, key=lambda result: order.index(result.expectation_config.description))
 
 
 def _facts(

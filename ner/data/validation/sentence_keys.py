@@ -175,5 +175,5 @@ def places(file: str, line: Any, documents: Any, sentences: Any, end: Any = "") 
     known = pd.Series(f"{file}, line " + pd.Series(line).astype(str), dtype="str")
     if (np.asarray(line) > 0).all():
         return known
-    documents, sentences = (pd.Series(np.asarray(one)).astype(str) for one in (documents, sentences))
+    documents, sentences = (pd.Series(np.asarray(ids)).astype(str) for ids in (documents, sentences))
     return known.where(pd.Series(line) > 0, f"{file}, document " + documents + ", sentence " + sentences + end)

@@ -3,10 +3,11 @@
     moves = compare(reference, window, DriftSettings(100, 0.01, 0.1, 1.15, 2000, 42))
     is_drift(moves), sentence(moves)
 
-A value has moved where three hold: its distributions over blocks differ by a standard test (Kolmogorov-Smirnov; for
-types chi-square; p corrected for all of them by Benjamini and Hochberg), their distance is over what two sets of
-documents drawn from the reference have by chance (a bootstrap of whole documents, since sentences of one are alike),
-and it is no trifle. The distance is that of Kolmogorov-Smirnov; for types the total variation. Both lie in 0 to 1.
+A value has drifted where three conditions hold: its distributions over blocks differ by a standard test
+(Kolmogorov-Smirnov; for types chi-square; p corrected for all of them by Benjamini and Hochberg), their distance is
+over what two sets of documents drawn from the reference have by chance (a bootstrap of whole documents, since sentences
+of one are alike), and it is large enough to matter.
+The distance is that of Kolmogorov-Smirnov; for types the total variation. Both lie in 0 to 1.
 """
 
 from collections.abc import Sequence
@@ -74,14 +75,14 @@ def is_drift(moves: Sequence[Move]) -> bool:
 
 
 def sentence(moves: Sequence[Move]) -> str:
-    """Return which values moved and by how much, in words, largest first."""
+    """Return which values drifted and by how much, in words, largest first."""
     moved = sorted((move for move in moves if move.moved), key=lambda move: move.allowed - move.distance)
     if not moved:
         nearest = max(moves, key=lambda move: move.distance - move.allowed)
-        return f"nothing moved; nearest to it are the {nearest.name} ({_distance(nearest)})"
+        return f"no value drifted; nearest to its limit: {nearest.name} ({_distance(nearest)})"
     parts = [f"{move.name} from {shown(move, move.reference)} to {shown(move, move.window)}" for move in moved]
     more = f", and {', '.join(move.name for move in moved[3:])}" if len(moved) > 3 else ""
-    return f"{'; '.join(parts[:3])}{more} moved ({moved[0].name}: {_distance(moved[0])})"
+    return f"{'; '.join(parts[:3])}{more} drifted ({moved[0].name}: {_distance(moved[0])})"
 
 
 def shown(move: Move, value: float) -> str:
@@ -92,7 +93,7 @@ def shown(move: Move, value: float) -> str:
 
 
 class Key:
-    """A sample that can be looked up by identity, so that what chance does to it is found out once."""
+    """A sample that can be looked up by identity, so that its distances by chance are computed once."""
 
     def __init__(self, sample: Sample) -> None:
         self.sample = sample

@@ -127,12 +127,12 @@ def main(
     challenger: Annotated[
         str, typer.Argument(help="ner/3, ner@alias, or reports: the model of this checkout.")
     ] = CHALLENGER,
-    champion: Annotated[str, typer.Argument(help="The other one.")] = CHAMPION,
-    split: Annotated[list[Split] | None, typer.Option(help="Only this one; the verdict is on the first.")] = None,
+    champion: Annotated[str, typer.Argument(help="The model to compare with; as above.")] = CHAMPION,
+    split: Annotated[list[Split] | None, typer.Option(help="Only this split; the verdict is on the first.")] = None,
     predict: Annotated[
-        bool, typer.Option("--predict", help="Let a version that has not predicted the data do so first.")
+        bool, typer.Option("--predict", help="Predict the data first with a version that has no predictions.")
     ] = False,
-    report: Annotated[Path | None, typer.Option(help="Also write as JSON what the flow shows.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Also write the comparison as JSON.")] = None,
 ) -> None:
     """Compare two models on the same data, and write and print the comparison."""
     params, splits = read_params(), [str(name) for name in split or Split]

@@ -1,6 +1,6 @@
 """A comparison as people read it: one HTML file that opens from the disk, Markdown, and lines for the terminal.
 
-    write_text(Path("comparison.html"), html(found))       # found: of comparison.json
+    write_text(Path("comparison.html"), html(report))       # report: of comparison.json
 
 Whatever comes from the corpus or from a model stays text in all of them.
 """
@@ -32,7 +32,7 @@ def html(report: Mapping[str, Any]) -> str:
         environment()
         .get_template("comparison.html")
         .render(
-            found=report,
+            report=report,
             names=[report[side]["name"] for side in SIDES],
             rows={
                 split: [_row(sentence) for sentence in result["only_one_right"]]

@@ -2,7 +2,7 @@
 
     checks = check_version(resolve("ner/3"))       # prints each verdict as it comes
 
-Nothing of a version runs before its files are found to be those that were registered.
+No code of a version runs before its files have been verified against the registered digest.
 """
 
 import json
@@ -49,7 +49,7 @@ class Golden:
 
 
 def check_version(version: Any, say: Callable[[str], None] = lambda line: print(line, flush=True)) -> tuple[Check, ...]:
-    """Return every check of a version, told as they end; what follows a failed one of gate and files is not run.
+    """Return every check of a version, reported as it ends; what follows a failed one of gate and files is not run.
 
     A version that may have been tampered with is not loaded. Raises RegistryError where a check could not be made.
     """
@@ -207,7 +207,7 @@ def answer(folder: Path, golden: Golden) -> list[list[str]]:
             raise NerError(f"it did not answer within {ANSWER_WITHIN_S} s") from None
         if done.returncode:
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            last = (lines or ["no word why"])[-1][:200]
+            last = (lines or ["no message"])[-1][:200]
             if is_full(done.stderr):
                 raise RegistryError(f"{no_room()}, then run the same command again.")
             if done.returncode < 0 or _SHORT_OF.search(last):

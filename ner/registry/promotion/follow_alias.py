@@ -23,7 +23,7 @@ from ner.registry.versions import resolve, use_this_store
 from ner.tracking.mlflow_store import NOT_THERE, exists, no_version
 
 LOOK_EVERY_S = 5
-MISSES = 2  # so many looks in a row fail before it is told: a server that starts anew is away for a moment
+MISSES = 2  # so many looks in a row fail before it is reported: a server that starts anew is away for a moment
 
 
 def look(reference: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def takes(model: str, number: str, content: str | None) -> tuple[list[str], list
     """Return the columns and the parameters of a version's signature; none where its files cannot be read."""
     try:
         return _signature(model, number, content)
-    except Exception:  # whatever is wrong with the files, loading them tells it better
+    except Exception:  # whatever is wrong with the files, loading them reports it better
         return [], []
 
 
@@ -79,7 +79,7 @@ def _signature(model: str, number: str, content: str | None) -> tuple[list[str],
 
 
 def follow(reference: str, tell: Callable[[dict[str, Any]], None], sleep: Callable[[float], None] = time.sleep) -> None:
-    """Look for ever; tell the first look, and every one that differs from what was told last."""
+    """Poll for ever; print the first state, and every one that differs from the last."""
     last: dict[str, Any] | None = None
     misses = 0
     while True:
@@ -94,7 +94,7 @@ def follow(reference: str, tell: Callable[[dict[str, Any]], None], sleep: Callab
 def main() -> None:
     try:
         follow(sys.argv[1], lambda line: print(json.dumps(line), flush=True))
-    except NerError as error:  # told like all else, to who listens
+    except NerError as error:  # reported like any other state
         print(json.dumps(missing(str(error).rstrip("."), absent=False)), flush=True)
         raise SystemExit(error.exit_status) from None
 

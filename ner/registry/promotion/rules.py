@@ -44,7 +44,7 @@ class Check:
 class Entry:
     """One line of the history.
 
-    before, after: where the alias pointed, and where it was found or put; champion: where it points when all is done,
+    before, after: where the alias pointed, and where it is now; champion: where it points when all is done,
     which is another one than `after` where a bad version was taken back. passed: of the checks; None for a removal.
     """
 
@@ -201,8 +201,8 @@ def _parse(name: str, text: str) -> Entry:
         return Entry(**about)
     except (ValueError, TypeError, KeyError, AttributeError):
         raise NerError(
-            f"the tag {name!r} of the registered model cannot be read: it holds the promotion history, so put back "
-            "what it said, or remove the tag."
+            f"the tag {name!r} of the registered model cannot be read: it holds the promotion history, so restore "
+            "its value, or remove the tag."
         ) from None
 
 

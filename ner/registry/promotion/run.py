@@ -1,4 +1,4 @@
-"""The new champion is checked, the history of champions is kept in the registry, and `champion` goes back on request.
+"""Promotions: check the new champion, keep the history of champions in the registry, and roll back on request.
 
 Run     ner history
         ner check 3                (only look: 0 passed, 6 failed)
@@ -119,7 +119,7 @@ Report = Annotated[Path | None, typer.Option(help="Also write as JSON what the f
 
 
 def write_report(path: Path | None, model: str, entry: Entry | None) -> None:
-    """Leave for the flow what was found: the sentence, and the entry as its tag has it."""
+    """Write the result for the flow: the sentence, and the entry as its tag has it."""
     if path:
         content = None if entry is None else json.loads(to_tag(entry))
         write_json(path, {"model": model, "sentence": entry and sentence(model, entry), "entry": content})
@@ -137,7 +137,7 @@ def check(version: Annotated[str, typer.Argument(help="Its number.")]) -> None:
 
 
 def go_back(
-    reason: Annotated[str, typer.Argument(help="Why; it is written into the history.")], report: Report = None
+    reason: Annotated[str, typer.Argument(help="The reason, which is written into the history.")], report: Report = None
 ) -> None:
     """Put champion back on the last good version."""
     model = read_params().registry.model
@@ -148,7 +148,7 @@ def go_back(
 
 def main(
     on_failure: Annotated[Literal["warn", "restore"], typer.Option(help="What a failed check does.")] = "warn",
-    again: Annotated[bool, typer.Option("--again", help="Check a champion that the history knows.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Check the champion although the history has it.")] = False,
     report: Report = None,
 ) -> None:
     """Check the champion where the history does not know it; the exit status is 6 where a check failed."""

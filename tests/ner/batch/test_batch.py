@@ -283,7 +283,7 @@ def test_a_killed_run_goes_on_writes_no_row_twice_and_loses_none(run, tiny_model
     done = killed(tmp_path, tiny_model, after=3)
     assert 3 <= done < 75 and not (tmp_path / "out.parquet").exists()
 
-    with pytest.raises(NerError, match="was stopped and had min_score 0.0, not 0.5: ask for the same .*--fresh"):
+    with pytest.raises(NerError, match="was stopped and had min_score 0.0, not 0.5: use the same options .*--fresh"):
         run("texts.jsonl", "out.parquet", chunk_rows=2, min_score=0.5)
     damaged = sorted((tmp_path / "out.parquet.parts").glob("[0-9]*.parquet"))[0]
     damaged.write_bytes(damaged.read_bytes()[:-3])  # as a machine that lost its power may leave it
@@ -306,7 +306,9 @@ def test_a_stopped_run_is_not_gone_on_with_another_input_or_model(run, tiny_mode
     monkeypatch.undo()
     before = set((tmp_path / "out.jsonl.parts").iterdir())
     jsonl(tmp_path / "in" / "b.jsonl", [{"text": "Okafor"}])
-    with pytest.raises(NerError, match=r"was stopped and had another input \(b.jsonl\): ask for the same .*--fresh"):
+    with pytest.raises(
+        NerError, match=r"was stopped and had another input \(b.jsonl\): use the same options .*--fresh"
+    ):
         run("in", "out.jsonl", chunk_rows=2)
     (tmp_path / "in" / "b.jsonl").unlink()
     card = tiny_model / "generation_config.json"

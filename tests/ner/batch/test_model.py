@@ -71,7 +71,7 @@ def test_an_alias_that_moves_while_a_batch_runs_or_is_stopped_leaves_its_rows_al
         predict(request_, say=lambda line: None)
     monkeypatch.undo()
 
-    with pytest.raises(NerError, match="had the model ner version 1: ask for the same"):
+    with pytest.raises(NerError, match="had the model ner version 1: use the same options"):
         predict(replace(request_, model="ner/2"))
     told: list[str] = []
     summary = predict(request_, say=told.append)

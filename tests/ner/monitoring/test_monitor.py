@@ -73,7 +73,7 @@ def test_a_window_is_compared_once_written_and_logged_and_the_next_one_waits_for
     keep(home, observations(150, 1))
     told = monitor(params, "ner@champion", None, None)
     assert told["drift"] is False and "ner version 1, 100 texts to " in told["sentence"]
-    assert "no drift: nothing moved" in told["sentence"]
+    assert "no drift: no value drifted" in told["sentence"]
     names = {path.name for path in Path("reports/monitor").iterdir()}
     assert names == {"report.md", "drift.json", "distributions.png"}
     run = client().get_run(told["mlflow_run_id"])
@@ -83,7 +83,10 @@ def test_a_window_is_compared_once_written_and_logged_and_the_next_one_waits_for
     again = monitor(params, "ner@champion", None, None)
     assert again["drift"] is None and "0 texts were kept since the window that ended" in again["sentence"]
     look = monitor(params, "ner/1", 50, None)
-    assert look["drift"] is False and look["rule"] == {"retrain": False, "sentence": "not asked, this is a look"}
+    assert look["drift"] is False and look["rule"] == {
+        "retrain": False,
+        "sentence": "not decided, since these texts are not the next window",
+    }
     assert len(history(params, "ner/1")) == 1
 
 
@@ -92,7 +95,7 @@ def test_drift_is_told_with_what_moved_and_names_of_types_do_no_harm(home, param
     keep(home, rows)
     told = monitor(params, "ner@champion", None, None)
     assert told["drift"] is True and "drift: unseen words from 9.8% to 58.7%" in told["sentence"]
-    assert "| **moved** |" in told["markdown"] and LINK not in told["markdown"]
+    assert "| **drifted** |" in told["markdown"] and LINK not in told["markdown"]
     assert told["rule"]["sentence"] == "no (windows with drift in a row: 1 of 2)"
 
 

@@ -259,7 +259,7 @@ def test_the_gate_lets_a_champion_predict_data_that_it_has_not_seen_and_only_the
     assert "champion_predicts: true" in judged(home, prepared, champion_predicts=False)["reason"]
     rule = judged(home, prepared)
     assert (rule["passed"], rule["value"]) == (True, 0.0) and "ner version 1" in rule["reason"]
-    assert "ner version 1 has not predicted this data: it does so now" in capsys.readouterr().out
+    assert "ner version 1 has no predictions for this data: predicting now" in capsys.readouterr().out
     assert stored_predictions(version, new_data["fingerprint"], "test", "").fingerprint == new_data["fingerprint"]
     monkeypatch.setattr("ner.registry.predict_version.predict_version", None)
     assert judged(home, prepared) == rule
