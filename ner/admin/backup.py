@@ -9,7 +9,6 @@ An archive is not compressed: weights do not shrink.
 """
 
 import hashlib
-import io
 import json
 import os
 import tarfile
@@ -19,12 +18,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, BinaryIO, cast
+from typing import Annotated, Any
 
 import typer
 
 from ner.common import sqlite as sqlite_file
-from ner.common.files import replacing_file
+from ner.common.files import replacing_file, sha256_file, write_json
 from ner.common.sqlite_address import sqlite_path
 from ner.common.stores import embedded, is_team
 from ner.errors import NerError
@@ -33,28 +32,8 @@ from ner.tracking.mlflow_store import follow_checkout, home
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-FOLDERS = ("artifacts", "beside", "databases")
-DATABASE_FILES = (".db", ".db-wal", ".db-shm", ".db-journal")
+DATABASE_FILES = (".db-wal", ".db-shm", ".db-journal")
 Log = Callable[[str], None]
-
-
-class Counting:
-    """A stream whose bytes are counted and hashed as they are read; what is missing at its end is an error."""
-
-    def __init__(self, stream: BinaryIO, name: str, size: int) -> None:
-        self._stream, self._name, self._left, self._digest = stream, name, size, hashlib.sha256()
-
-    def read(self, size: int = -1) -> bytes:
-        piece = self._stream.read(self._left if size < 0 else min(size, self._left))
-        if not piece and self._left:
-            raise NerError(f"{self._name} became shorter while it was read: run the same command again.")
-        self._left -= len(piece)
-        self._digest.update(piece)
-        return piece
-
-    @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
 
 
 def backup(root: Path, target: Path, log: Log) -> dict[str, Any]:
@@ -62,37 +41,36 @@ def backup(root: Path, target: Path, log: Log) -> dict[str, Any]:
     if target.exists():
         raise NerError(f"{target} is there already: name another file, or remove it.")
     stores = embedded(root)
-    manifest: dict[str, Any] = {
-        "format": FORMAT,
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {name: version(name) for name in ("mlflow", "prefect")},
-        "artifacts": stores.artifacts,
-        "databases": {},
-        "files": {},
-    }
     with (
         replacing_file(target, mode=0o600) as temporary,
-        tarfile.open(temporary, "w") as archive,
-        tempfile.TemporaryDirectory(prefix="backup.", dir=target.parent) as folder,
+        tempfile.TemporaryDirectory(prefix="backup.", dir=target.parent) as name,
     ):
+        folder, databases = Path(name), {}
+        files: dict[str, Path] = {}  # by their name in the archive
         # The databases first: what they name was written before them, so that it is among the artifacts.
-        for name, uri in stores.databases.items():
-            copy = Path(folder) / f"{name}.db"
+        for store, uri in stores.databases.items():
+            copy = files[f"databases/{store}.db"] = folder / f"{store}.db"
             sqlite_file.snapshot(sqlite_path(uri), copy)
-            manifest["databases"][name] = {"kind": "sqlite", "rows": sqlite_file.counts(copy)}
-            add(archive, manifest, f"databases/{copy.name}", copy)
-            if name == "mlflow":
-                warn_of_others(copy, stores.artifacts, log)
+            databases[store] = {"kind": "sqlite", "rows": sqlite_file.counts(copy)}
+        warn_of_others(folder / "mlflow.db", stores.artifacts, log)
         artifacts = root / "mlflow" / "data" / "artifacts"
-        for path in sorted(
-            path for path in artifacts.rglob("*") if path.is_file() and path.parent.name != "__pycache__"
-        ):
-            add(archive, manifest, f"artifacts/{path.relative_to(artifacts)}", path)
-        add_beside(archive, manifest, root, Path(folder))
-        text = json.dumps(manifest, indent=2).encode()
-        archive.addfile(member(MANIFEST, len(text)), io.BytesIO(text))
-    verify(target, read_manifest(target))
-    return manifest
+        for path in sorted(artifacts.rglob("*")):
+            if path.is_file() and path.parent.name != "__pycache__":
+                files[f"artifacts/{path.relative_to(artifacts)}"] = path
+        files |= beside(root / "mlflow" / "data", folder)
+        manifest = {
+            "format": FORMAT,
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": {name: version(name) for name in ("mlflow", "prefect")},
+            "artifacts": stores.artifacts,
+            "databases": databases,
+            "files": {name: {"size": path.stat().st_size, "sha256": sha256_file(path)} for name, path in files.items()},
+        }
+        write_json(folder / MANIFEST, manifest)
+        with tarfile.open(temporary, "w") as archive:
+            for member, path in {**files, MANIFEST: folder / MANIFEST}.items():
+                archive.add(path, member, filter=private)
+        return verify(temporary)
 
 
 def require_own_stores() -> None:
@@ -104,32 +82,21 @@ def require_own_stores() -> None:
         )
 
 
-def add(archive: tarfile.TarFile, manifest: dict[str, Any], name: str, path: Path) -> None:
-    """Add one file, and its size and sha256 to the manifest."""
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        counting = Counting(stream, name, size)
-        archive.addfile(member(name, size), counting)
-    manifest["files"][name] = {"size": size, "sha256": counting.sha256}
+def beside(data: Path, folder: Path) -> dict[str, Path]:
+    """Return what else lies in mlflow/data by its name in the archive: users, keys, the marks of what is registered."""
+    files = {}
+    for path in sorted(data.iterdir()):
+        if path.is_file() and not path.name.startswith(("mlflow.db", ".")) and not path.name.endswith(DATABASE_FILES):
+            files[f"beside/{path.name}"] = path
+            if path.suffix == ".db":
+                files[f"beside/{path.name}"] = folder / path.name
+                sqlite_file.snapshot(path, folder / path.name)
+    return files
 
 
-def add_beside(archive: tarfile.TarFile, manifest: dict[str, Any], root: Path, folder: Path) -> None:
-    """Add what else lies in mlflow/data, under beside/: users, keys, the marks of what is registered."""
-    for path in sorted((root / "mlflow" / "data").iterdir()):
-        if not path.is_file() or path.name.startswith(("mlflow.db", ".")):
-            continue
-        if path.suffix == ".db":
-            sqlite_file.snapshot(path, folder / path.name)
-            path = folder / path.name
-        elif path.name.endswith(DATABASE_FILES):
-            continue
-        add(archive, manifest, f"beside/{path.name}", path)
-
-
-def member(name: str, size: int) -> tarfile.TarInfo:
-    """Return a plain file that only its owner may read."""
-    info = tarfile.TarInfo(name)
-    info.size, info.mode, info.mtime = size, 0o600, int(datetime.now(UTC).timestamp())
+def private(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Return a member without its owner, who alone may read it."""
+    info.mode, info.uid, info.gid, info.uname, info.gname = 0o600, 0, 0, "", ""
     return info
 
 
@@ -138,11 +105,6 @@ def warn_of_others(database: Path, artifacts: str, log: Log) -> None:
     with sqlite_file.connection(database, read_only=True) as connected:
         for address in elsewhere(connected.execute, artifacts):
             log(f"warning: not in the backup, since it is not under {artifacts}: {address}")
-
-
-def digest(stream: io.BufferedIOBase) -> str:
-    """Return the hex sha256 of a stream."""
-    return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def summary(manifest: dict[str, Any]) -> str:
@@ -169,42 +131,27 @@ def opened(path: Path) -> Iterator[tarfile.TarFile]:
         raise NerError(f"{path} is not a complete archive ({error}): use another backup.") from None
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Return what `backup` wrote about its archive. Raises NerError."""
-    with opened(path) as archive:
-        try:
-            stream = archive.extractfile(MANIFEST)
-            manifest = json.loads(stream.read()) if stream else {}
-        except (KeyError, ValueError):
-            manifest = {}
-    if manifest.get("format") != FORMAT:
-        raise NerError(f"{path} has no manifest of a known format: it is not a backup, or an incomplete one.")
-    return manifest
-
-
-def verify(path: Path, manifest: dict[str, Any]) -> None:
-    """Read all of it. Raises NerError where a file is missing, too many, altered, or its name leads elsewhere."""
-    left = dict(manifest["files"])
+def verify(path: Path) -> dict[str, Any]:
+    """Read all of an archive and return its manifest. Raises NerError where a file is missing, added or altered."""
+    digests: dict[str, str] = {}
+    manifest: dict[str, Any] = {}
     with opened(path) as archive:
         for entry in archive:
-            if entry.name == MANIFEST:
-                continue
-            about = left.pop(entry.name, None)
-            if about is None or not entry.isfile() or not is_plain(entry.name):
-                raise NerError(f"{path}: {entry.name!r} is not in its manifest, or no plain file: use another backup.")
-            if (
-                entry.size != about["size"]
-                or digest(cast(io.BufferedIOBase, archive.extractfile(entry))) != about["sha256"]
-            ):
-                raise NerError(f"{path}: {entry.name} is not what was backed up (another sha256): use another backup.")
-    if left:
-        raise NerError(f"{path} lacks {len(left)} files of its manifest, as {next(iter(left))}: use another backup.")
-
-
-def is_plain(name: str) -> bool:
-    """Return whether a member's name leads to a place below one of our folders."""
-    parts = PurePosixPath(name).parts
-    return len(parts) > 1 and parts[0] in FOLDERS and ".." not in parts and "\0" not in name
+            stream = archive.extractfile(entry) if entry.isfile() else None
+            content = stream.read() if stream and entry.name == MANIFEST else b""
+            digests[entry.name] = hashlib.file_digest(stream, "sha256").hexdigest() if stream else "no file"  # type: ignore[arg-type]
+            if content:
+                manifest = json.loads(content)
+    if manifest.get("format") != FORMAT:
+        raise NerError(f"{path} has no manifest of a known format: it is not a backup, or an incomplete one.")
+    del digests[MANIFEST]
+    wanted = {name: about["sha256"] for name, about in manifest["files"].items()}
+    wrong = [name for name in digests.keys() | wanted.keys() if digests.get(name) != wanted.get(name)]
+    wrong += [name for name in wanted if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
+    if wrong:
+        why = "missing, added, in another folder, or of another sha256"
+        raise NerError(f"{path}: {min(wrong)!r} is not what was backed up ({why}): use another backup.")
+    return manifest
 
 
 def main(to: Annotated[Path | None, typer.Argument(help="A new file; default: backups/<time>.tar.")] = None) -> None:

@@ -6,17 +6,17 @@ Writes  the checkout's own stores, renamed into place; what lay there goes to .n
 """
 
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any, cast
 
 import typer
 
-from ner.admin.backup import digest, opened, read_manifest, require_own_stores, summary, verify
+from ner.admin.backup import opened, require_own_stores, summary, verify
 from ner.common import sqlite as sqlite_file
+from ner.common.files import sha256_file
 from ner.common.lock import lock_checkout
 from ner.common.sqlite_address import sqlite_path
 from ner.common.stores import STATE, embedded
@@ -28,8 +28,7 @@ Log = Callable[[str], None]
 
 def restore(root: Path, path: Path, force: bool, log: Log) -> dict[str, Any]:
     """Put back what the archive holds; its manifest. Raises NerError: before anything is written, where it can."""
-    manifest = read_manifest(path)
-    verify(path, manifest)
+    manifest = verify(path)
     log(f"{path}: all {len(manifest['files'])} files are what was backed up on {manifest['made']}")
     if any(about["kind"] != "sqlite" for about in manifest["databases"].values()):
         raise NerError(f"{path} is of a team's databases: load databases/*.dump in it by pg_restore.")
@@ -46,9 +45,8 @@ def compare(root: Path, manifest: Mapping[str, Any]) -> None:
     for name, about in manifest["files"].items():
         if name.startswith("artifacts/"):
             path = root / "mlflow" / "data" / name
-            with path.open("rb") as stream:
-                if digest(stream) != about["sha256"]:
-                    raise NerError(f"{path} is not what was backed up: restore again.")
+            if sha256_file(path) != about["sha256"]:
+                raise NerError(f"{path} is not what was backed up: restore again.")
 
 
 def put_back(root: Path, path: Path, manifest: dict[str, Any], force: bool, log: Log) -> None:
@@ -60,21 +58,25 @@ def put_back(root: Path, path: Path, manifest: dict[str, Any], force: bool, log:
     state = root / STATE
     state.mkdir(exist_ok=True)
     data.parent.mkdir(exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(prefix=".data.", dir=data.parent) as fresh,
-        tempfile.TemporaryDirectory(prefix="restore.", dir=state) as scratch,
-    ):
-        _unpack(path, {"artifacts": Path(fresh) / "artifacts", "beside": Path(fresh), "databases": Path(scratch)})
-        for name in stores.databases:
-            sqlite_file.check(Path(scratch) / f"{name}.db")
-        with sqlite_file.connection(Path(scratch) / "mlflow.db") as connected:
+    with opened(path) as archive, tempfile.TemporaryDirectory(prefix=".data.", dir=data.parent) as name:
+        unpacked = Path(name)
+        for member in manifest["files"]:
+            target = unpacked / member
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as sink:
+                shutil.copyfileobj(cast(IO[bytes], archive.extractfile(member)), sink)
+            target.chmod(0o644 if member.startswith("artifacts/") else 0o600)
+        for database in stores.databases:
+            sqlite_file.check(unpacked / "databases" / f"{database}.db")
+        with sqlite_file.connection(unpacked / "databases" / "mlflow.db") as connected:
             relocate(connected.execute, manifest["artifacts"], stores.artifacts)
-        shutil.move(Path(scratch) / "mlflow.db", Path(fresh) / "mlflow.db")
+        fresh = unpacked / "data"
+        fresh.mkdir()
+        for part in (*unpacked.glob("beside/*"), *unpacked.glob("artifacts"), unpacked / "databases" / "mlflow.db"):
+            part.rename(fresh / part.name)
         _put_aside([data, *prefect.parent.glob(f"{prefect.name}*")], state, log)
-        Path(scratch, "prefect.db").replace(prefect)
-        Path(fresh).chmod(0o755)
-        Path(fresh).rename(data)
-        Path(fresh).mkdir()  # for the temporary folder's own end
+        shutil.move(unpacked / "databases" / "prefect.db", prefect)
+        fresh.rename(data)
 
 
 def _require_nothing(data: Path, prefect: Path) -> None:
@@ -98,25 +100,6 @@ def _put_aside(paths: list[Path], state: Path, log: Log) -> None:
     for path in there:
         path.rename(aside / path.name)
     log(f"what lay there is in {aside}")
-
-
-def _unpack(path: Path, places: Mapping[str, Path]) -> None:
-    """Write the members below the named folders of an archive that `verify` has passed."""
-    with opened(path) as archive:
-        for entry in archive:
-            folder, _, relative = entry.name.partition("/")
-            if folder in places and relative:
-                target = places[folder] / relative
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("wb") as sink:
-                    shutil.copyfileobj(_bytes(archive, entry), sink)
-                target.chmod(0o600 if folder != "artifacts" else 0o644)
-
-
-def _bytes(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Any:
-    stream = archive.extractfile(entry)
-    assert stream is not None  # `verify` has passed plain files only
-    return stream
 
 
 def main(
