@@ -1,19 +1,17 @@
 """Who runs in the benchmark: each takes sentences, as lists of tokens, and gives their entities.
 
-contenders = load(Path(), ["pipeline", "core fp32"], Path(".ner/bench"))
+contenders = load(Path(), ["pipeline", "core fp32"])
 contenders["core fp32"]([["Marta", "Okafor", "left", "."]])     # [{(0, 12, "PER")}]
 """
 
-import hashlib
+import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from importlib.util import find_spec
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from ner.common.files import read_json, replacing_folder, sha256_file
-from ner.export.run import EXPORTS, REPORT, source_digest, write_models
+from ner.export.run import write_models
 from ner.inference.annotate import annotate
 from ner.inference.onnx import FP32, INT8
 from ner.inference.tagger import Tagger
@@ -31,24 +29,22 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 CORE, CORE_BF16, CORE_ONNX, CORE_INT8 = "core fp32", "core bf16", "core onnx", "core onnx-int8"
 NAMES = (PIPELINE, PIPELINE_32, PIPELINE_FIRST, CORE, CORE_BF16, CORE_ONNX, CORE_INT8)
-EXPORTERS = ("ner.export.run", "ner.export.int8", "ner.export.onnx_graph")
 FORMATS = {CORE_ONNX: FP32, CORE_INT8: INT8}
 
 
-def load(root: Path, names: Iterable[str], cache: Path) -> dict[str, Contender]:
-    """Return the named contenders, all of models/release; formats that are not in models/export are made in `cache`."""
-    names = list(names)
-    release = Tagger.load(root / RELEASE)
+def load(root: Path, names: Sequence[str]) -> dict[str, Contender]:
+    """Return the named contenders, all of models/release; its exported formats are made anew."""
     contenders: dict[str, Contender] = {}
-    for name in names:
-        if name in FORMATS:
-            contenders[name] = core(Tagger.load(exported(root, FORMATS[name], cache)))
-        elif name == CORE_BF16:
-            contenders[name] = core(Tagger.load(root / RELEASE, precision="bf16"))
-        elif name == CORE:
-            contenders[name] = core(release)
-        else:
-            contenders[name] = pipeline(release, **OPTIONS[name])
+    with tempfile.TemporaryDirectory() as scratch:
+        if formats := tuple(FORMATS[name] for name in names if name in FORMATS):
+            write_models(root, Path(scratch), formats)
+        for name in names:
+            if name in OPTIONS:
+                contenders[name] = pipeline(Tagger.load(root / RELEASE), **OPTIONS[name])
+            elif name in FORMATS:
+                contenders[name] = core(Tagger.load(Path(scratch) / FORMATS[name]))
+            else:
+                contenders[name] = core(Tagger.load(root / RELEASE, precision="bf16" if name == CORE_BF16 else "fp32"))
     return contenders
 
 
@@ -94,29 +90,6 @@ def by_first_subword(tokens: Sequence[str], subwords: Sequence[dict[str, Any]]) 
 def aggregated(tokens: Sequence[str], entities: Sequence[dict[str, Any]]) -> Entities:
     """Return the pipeline's own entities."""
     return {(int(entity["start"]), int(entity["end"]), entity["entity_group"]) for entity in entities}
-
-
-def exported(root: Path, name: str, cache: Path) -> Path:
-    """Return a folder with the release in that format: of stage `export` where it has it, else made once and kept."""
-    source = source_digest(root / RELEASE)
-    report = read_json(root / REPORT) if (root / REPORT).exists() else {"source": None, "formats": {}}
-    if report["source"] == source and (root / EXPORTS / name).is_dir():
-        return root / EXPORTS / name
-    folder = cache / f"{source[:16]}-{exporters()[:8]}" / name
-    if not folder.is_dir():
-        print(f"{name}: exporting the release, once", flush=True)
-        with replacing_folder(folder) as temporary:
-            write_models(root, temporary, (name,))
-            for file in list((temporary / name).iterdir()):
-                file.rename(temporary / file.name)
-            (temporary / name).rmdir()
-    return folder
-
-
-def exporters() -> str:
-    """Return Hex sha256 over the code that exports: what other code made is not measured as this one's."""
-    files = [Path(cast(Any, find_spec(name)).origin) for name in EXPORTERS]
-    return hashlib.sha256("".join(map(sha256_file, files)).encode()).hexdigest()
 
 
 def gold(tokens: Sequence[str], tags: Sequence[str]) -> Entities:

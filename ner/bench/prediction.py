@@ -1,8 +1,8 @@
 """Words per second as a ratio to transformers.pipeline: same model, same text, same run, entities compared.
 
 Run     ner bench-prediction [--sentences 1200] [--rounds 4] [--contender "core fp32" ...]       (make bench)
-Reads   models/release, models/export where stage `export` wrote it, data/prepared
-Writes  reports/bench/prediction.json, reports/bench/prediction.md; exported formats that are lacking in .ner/bench
+Reads   models/release, data/prepared
+Writes  reports/bench/prediction.json, reports/bench/prediction.md
 
 Sentences are drawn from validation and read alone, so that all do the same work; everything from tokens to entities is
 timed. The contenders take turns with each part of the sentences, and a ratio is the median over these rounds. Where
@@ -26,7 +26,7 @@ from ner.data.prepared import read_manifest, read_split, to_tags
 from ner.errors import NerError
 from ner.registry.release import RELEASE
 
-PREPARED, CACHE = Path("data/prepared"), Path(".ner/bench")
+PREPARED = Path("data/prepared")
 SEED = 42  # of the draw of sentences
 WARM_UP = 4  # sentences
 EFFECT = "ratios to the pipeline are too high"  # its short steps on several threads suffer most where others compute
@@ -43,7 +43,7 @@ def bench(root: Path, names: Sequence[str], sentences: int, rounds: int) -> dict
         raise NerError(f"{len(tokens)} sentences cannot be split into {rounds} rounds: use another --rounds.")
     tagger = Tagger.load(root / RELEASE)
     windows = encode_windows(tagger.tokenizer, tokens, None, tagger.max_length)
-    contenders = load(root, names, root / CACHE)
+    contenders = load(root, names)
     for run in contenders.values():
         run(tokens[:WARM_UP])
     timed = {name: Timed() for name in names}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ner.bench.contenders import CORE, NAMES, PIPELINE, PIPELINE_32, exported, gold, pipeline, places
+from ner.bench.contenders import CORE, NAMES, PIPELINE, PIPELINE_32, gold, pipeline, places
 from ner.bench.prediction import agreement, bench, draw, f1, main, markdown
-from ner.common.files import read_json, read_params
+from ner.common.files import read_params
 from ner.data.prepared import read_manifest
 from ner.errors import NerError
 from ner.inference.tagger import Tagger
@@ -81,24 +81,6 @@ def test_the_command_writes_both_reports(root, monkeypatch, capsys):
 def test_more_rounds_than_sentences_are_refused(root):
     with pytest.raises(NerError, match="another --rounds"):
         bench(root, [CORE], sentences=3, rounds=4)
-
-
-def test_a_format_is_exported_once_and_that_of_the_stage_is_used_where_it_is_of_this_release(root, report, monkeypatch):
-    made = exported(root, "onnx", root / ".ner" / "bench")
-    assert made.is_relative_to(root / ".ner") and Tagger.load(made).labels
-    monkeypatch.setattr("ner.bench.contenders.write_models", None)
-    assert exported(root, "onnx", root / ".ner" / "bench") == made
-    (root / "models" / "export" / "onnx").mkdir(parents=True)
-    source = {"source": "of another release", "formats": {}}
-    (root / "reports").mkdir(exist_ok=True)
-    (root / "reports" / "export.json").write_text(json.dumps(source))
-    assert exported(root, "onnx", root / ".ner" / "bench") == made
-    from ner.export.run import source_digest
-
-    source["source"] = source_digest(root / "models" / "release")
-    (root / "reports" / "export.json").write_text(json.dumps(source))
-    assert exported(root, "onnx", root / ".ner" / "bench") == root / "models" / "export" / "onnx"
-    assert read_json(root / "reports" / "export.json") == source
 
 
 def test_entities_are_places_in_the_tokens_with_a_space_between():
