@@ -42,7 +42,7 @@ def no_ops(root: Path, rounds: int) -> dict[str, Any]:
             process = run([sys.executable, *NO_OPS[name]], root, environment())
             if process.status:
                 raise NerError(
-                    f"{name} ended with status {process.status} in {root}: {(process.lines or ['nothing said'])[-1]}"
+                    f"{name} ended with status {process.status} in {root}: {(process.lines or ['no output'])[-1]}"
                 )
             ran[name].append(process)
             print(f"round {number + 1} of {rounds}: {name}, {process.seconds:.2f} s", flush=True)
@@ -64,11 +64,11 @@ def check_unchanged(root: Path) -> None:
     """Raise NerError, which names them, where DVC would run stages."""
     ran = run([sys.executable, *NO_OPS[STATUS], "--json"], root, environment())
     if ran.status:
-        raise NerError(f"dvc status fails in {root}: {(ran.lines or ['nothing said'])[-1]}")
+        raise NerError(f"dvc status fails in {root}: {(ran.lines or ['no output'])[-1]}")
     try:
         changed = json.loads(ran.lines[-1])
     except (IndexError, ValueError):
-        raise NerError(f"dvc status says no JSON in {root}: {(ran.lines or ['nothing'])[-1]}") from None
+        raise NerError(f"dvc status gives no JSON in {root}: {(ran.lines or ['nothing'])[-1]}") from None
     if changed:
         raise NerError(
             f"{root}: {', '.join(changed)} changed, so that a run would work (and perhaps train): run `make train`, "

@@ -32,13 +32,13 @@ class Ran(NamedTuple):
     seconds: float
     cpu_seconds: float
     peak_memory_mb: int
-    lines: list[str]  # what it said, on stdout and stderr
+    lines: list[str]  # of stdout and stderr
 
 
 def run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Ran:
     """Run a command to its end, in `folder`. Its standard streams are a file's; none is read."""
     with tempfile.TemporaryDirectory() as name:
-        costs_path, output_path = Path(name, "told"), Path(name, "said")
+        costs_path, output_path = Path(name, "costs"), Path(name, "output")
         with output_path.open("wb") as output:
             subprocess.run(
                 [sys.executable, "-I", "-S", "-c", STARTER, str(costs_path), *command],

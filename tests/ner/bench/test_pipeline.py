@@ -67,7 +67,7 @@ def test_commands_with_nothing_to_do_are_ratios_to_dvc_status(toy, monkeypatch):
     [
         ("""print('{"train": [], "gate": []}')""", "train, gate changed.*run `make train`"),
         ("raise SystemExit('ERROR: no repository')", "dvc status fails.*no repository"),
-        ("print('what')", "says no JSON"),
+        ("print('what')", "gives no JSON"),
     ],
 )
 def test_a_tree_in_which_a_run_would_work_is_refused(toy, monkeypatch, code, sentence):
