@@ -43,7 +43,7 @@ class Vocabulary:
         hashes = {zlib.crc32(word.translate(_DIGITS).encode("utf-8", "replace")) for word in words}
         size = 1 << max(10, math.ceil(math.log2(BITS_A_WORD * max(len(hashes), 1))))
         flags = np.zeros(size, bool)
-        flags[[one & (size - 1) for one in hashes]] = True
+        flags[[hashed & (size - 1) for hashed in hashes]] = True
         return cls(np.packbits(flags).tobytes())
 
     def unseen(self, words: Iterable[str]) -> int:

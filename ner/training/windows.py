@@ -36,7 +36,7 @@ class TrainingWindows:
     def pick(self, chance: random.Random) -> list[int]:
         """Return indices into `windows` of what one epoch reads."""
         taken = set(chance.sample(range(self.packed), round(self.share * self.packed)))
-        return [one for index in range(self.packed) for one in (self.parts[index] if index in taken else [index])]
+        return [own for index in range(self.packed) for own in (self.parts[index] if index in taken else [index])]
 
 
 def _within(packed: list[Window], alone: list[Window]) -> list[list[int]]:
@@ -45,8 +45,8 @@ def _within(packed: list[Window], alone: list[Window]) -> list[list[int]]:
     for window in packed:
         own, left = [], len(window.positions)
         while left > 0:
-            index, one = next(following)
+            index, sentence = next(following)
             own.append(index)
-            left -= len(one.positions)
+            left -= len(sentence.positions)
         parts.append(own)
     return parts
