@@ -82,12 +82,12 @@ def flow_run_id() -> str | None:
 
 def lock_hashes(root: Path = Path()) -> dict[str, str]:
     """Return each output of each stage in dvc.lock with its md5; empty where there is no lock file."""
-    return _lock_entries(root, "outs")
-
-
-def lock_dependencies(root: Path = Path()) -> dict[str, str]:
-    """Return each dependency of each stage in dvc.lock with its md5, outputs of other stages included."""
-    return _lock_entries(root, "deps")
+    try:
+        lock = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        return {}
+    outs = [out for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])]
+    return {out["path"]: out["md5"] for out in outs if "md5" in out}
 
 
 def locked_by(tags: Mapping[str, str]) -> dict[str, str]:
@@ -122,15 +122,6 @@ def cpu_name() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return next(iter(names), "") or platform.processor() or platform.machine()
-
-
-def _lock_entries(root: Path, kind: str) -> dict[str, str]:
-    try:
-        lock = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        return {}
-    entries = [entry for stage in lock.get("stages", {}).values() for entry in stage.get(kind, [])]
-    return {entry["path"]: entry["md5"] for entry in entries if "md5" in entry}
 
 
 def of_this_repository(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,11 +1,8 @@
 """Statistics of a corpus: entity counts, a fingerprint of its content, and how much its splits share."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import fsum
-
-from ner.tags import split_tag
 
 SPLITS = ("train", "validation", "test")
 COMPARED_TOKENS = 5  # between splits; a shorter sentence ("London 1996-08-28") repeats by chance
@@ -31,27 +28,6 @@ class Fingerprint:
 
     def hexdigest(self) -> str:
         return self._digest.hexdigest()
-
-
-def content_fingerprint(splits: dict[str, Iterable[tuple[Sequence[str], Sequence[str]]]]) -> str:
-    """Return the hexadecimal Fingerprint. splits: for each of SPLITS that there is, (tokens, tags) per sentence, in
-    order.
-    """
-    fingerprint = Fingerprint()
-    for split in SPLITS:
-        if split in splits:
-            fingerprint.begin(split)
-            for tokens, tags in splits[split]:
-                fingerprint.add(tokens, tags)
-    return fingerprint.hexdigest()
-
-
-def entity_counts(tag_sequences: Iterable[Sequence[str]]) -> dict[str, int]:
-    """Return the number of entities of each type (one per B- tag of valid IOB2), types in alphabetical order."""
-    counts = Counter(
-        entity_type for tags in tag_sequences for prefix, entity_type in map(split_tag, tags) if prefix == "B"
-    )
-    return dict(sorted(counts.items()))
 
 
 def label_drift(counts: dict[str, int], reference: dict[str, int]) -> float:

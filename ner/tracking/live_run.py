@@ -6,8 +6,7 @@ run.close("FINISHED")
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from ner.tracking.best_effort import warn
@@ -20,7 +19,6 @@ from ner.tracking.mlflow_store import (
     registry_errors,
     source_tags,
     tracking_uri,
-    upload,
 )
 
 PAUSE_S = 60  # after a failure, so long no attempt is made: a server that hangs costs a training under a tenth
@@ -68,11 +66,6 @@ class LiveRun:
         """Link the run with the splits that it trains and is judged on."""
         self._manifest = manifest
         self._deliver()
-
-    def log_files(self, paths: Sequence[Path]) -> None:
-        """Copy files and folders into the run's artifact folder `reports`; without a server they are left to `sync`."""
-        if self._deliver():
-            self._attempt(lambda store: upload(store, str(self.run_id), paths))
 
     def close(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED, after one more attempt to send what waits."""

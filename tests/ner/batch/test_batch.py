@@ -314,7 +314,7 @@ def test_a_stopped_run_is_not_gone_on_with_another_input_or_model(run, tiny_mode
     card = tiny_model / "generation_config.json"
     card.write_text("{}")
     try:
-        with pytest.raises(NerError, match="was stopped and had the model .* version [0-9a-f]{12}: ask"):
+        with pytest.raises(NerError, match="was stopped and had the model .* version [0-9a-f]{12}: use"):
             run("in", "out.jsonl", chunk_rows=2)
     finally:
         card.unlink()

@@ -3,7 +3,7 @@ from datetime import datetime
 
 import pytest
 
-from ner.common.provenance import git_state, lock_dependencies, lock_hashes, package_versions, provenance
+from ner.common.provenance import git_state, lock_hashes, package_versions, provenance
 
 LOCK = """schema: '2.0'
 stages:
@@ -67,9 +67,8 @@ def test_the_environment_wins_over_git(repository, monkeypatch, told, dirty):
     assert git_state(repository) == ("f" * 40, dirty)
 
 
-def test_the_lock_file_gives_the_md5_of_every_output_and_dependency(repository):
+def test_the_lock_file_gives_the_md5_of_every_output(repository):
     assert lock_hashes(repository) == {"data/prepared": "bbb.dir", "models/ner": "ccc.dir"}
-    assert lock_dependencies(repository)["catalog.yaml"] == "aaa"
 
 
 def test_without_a_lock_file_there_are_no_hashes(tmp_path):

@@ -4,10 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ner.data.fingerprint import content_fingerprint, entity_counts, label_drift
+from ner.data.fingerprint import Fingerprint, label_drift
 
 ROWS = [(["Rotterdam", "won"], ["B-LOC", "O"]), (["Marta"], ["B-PER"])]
 COUNTS = st.dictionaries(st.sampled_from(["PER", "LOC", "ORG"]), st.integers(0, 50))
+
+
+def content_fingerprint(splits: dict) -> str:
+    fingerprint = Fingerprint()
+    for split, sentences in splits.items():
+        fingerprint.begin(split)
+        for tokens, tags in sentences:
+            fingerprint.add(tokens, tags)
+    return fingerprint.hexdigest()
 
 
 def test_the_fingerprint_is_the_sha256_of_the_canonical_text():
@@ -15,10 +24,9 @@ def test_the_fingerprint_is_the_sha256_of_the_canonical_text():
     assert content_fingerprint({"train": ROWS}) == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_the_order_in_which_splits_are_given_does_not_matter_but_their_names_do():
-    one = content_fingerprint({"train": ROWS, "test": ROWS[:1]})
-    assert one == content_fingerprint({"test": ROWS[:1], "train": ROWS})
-    assert one != content_fingerprint({"train": ROWS, "validation": ROWS[:1]})
+def test_the_names_of_the_splits_matter():
+    fingerprints = (content_fingerprint({"train": ROWS, name: ROWS[:1]}) for name in ("test", "validation"))
+    assert len(set(fingerprints)) == 2
 
 
 @pytest.mark.parametrize(
@@ -38,10 +46,6 @@ def test_any_change_of_tokens_tags_order_or_sentence_breaks_changes_the_fingerpr
 def test_a_tag_too_few_is_an_error_and_not_another_fingerprint():
     with pytest.raises(ValueError):
         content_fingerprint({"train": [(["a", "b"], ["O"])]})
-
-
-def test_entities_are_counted_not_tokens():
-    assert entity_counts([["B-PER", "I-PER", "O", "B-LOC"], ["B-PER"]]) == {"LOC": 1, "PER": 2}
 
 
 def test_drift_is_half_the_distance_of_the_shares():

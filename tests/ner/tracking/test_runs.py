@@ -83,9 +83,6 @@ def test_a_run_has_its_parameters_curves_dataset_and_end(home):
     run.log({"train/loss": 1.5, "epoch": 0.5}, step=5)
     run.log({"train/loss": 1.0}, step=10)
     run.log_dataset(MANIFEST)
-    report = home / "loss.csv"
-    report.write_text("step,loss\n")
-    run.log_files([report, home / "missing.csv"])
     run.close("FINISHED")
 
     found = client().get_run(run.run_id)
@@ -95,7 +92,6 @@ def test_a_run_has_its_parameters_curves_dataset_and_end(home):
     assert points(run.run_id, "train/loss") == [(5, 1.5), (10, 1.0)]
     inputs = {i.dataset.name: (i.dataset.digest, i.tags[0].value) for i in found.inputs.dataset_inputs}
     assert inputs == {"mini/train": (("ab" * 32)[:36], "training"), "mini/validation": (("ab" * 32)[:36], "validation")}
-    assert (home / "mlflow/data/artifacts" / run.run_id / "artifacts/reports/loss.csv").exists()
 
 
 @pytest.mark.parametrize("wanted", ["true", "false"])

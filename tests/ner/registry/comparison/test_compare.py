@@ -189,7 +189,7 @@ def test_data_that_both_predicted_is_taken_the_present_first(home):
 def test_predictions_of_other_sentences_are_not_compared(home):
     new_version(predictions(), alias="champion")
     new_version(replace(predictions(), tokens=[["x"] * len(tags) for tags in predictions().tokens]), alias="challenger")
-    with pytest.raises(NerError, match="ner version 1 has of validation is of other sentences"):
+    with pytest.raises(NerError, match="predictions of ner version 1 on validation are of other sentences"):
         run()
 
 
