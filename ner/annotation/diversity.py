@@ -30,7 +30,7 @@ def most_varied(candidates: Iterable[Chosen], number: int) -> list[Chosen]:
     """
     scores, texts, names, places = [], [], [], []
     with TemporaryFile() as store:
-        for choice in (one for one in candidates if one.tokens):
+        for choice in (candidate for candidate in candidates if candidate.tokens):
             places.append(store.tell())
             pickle.dump(choice, store)
             scores.append(choice.score)
