@@ -19,7 +19,9 @@ def make_app(folder: str) -> FastAPI:
     @app.post("/invocations")
     def invocations(body: dict[str, Any]) -> dict[str, Any]:
         predictions = annotator(body["inputs"]["text"])
-        return {"predictions": [[{**one, "score": float(one["score"])} for one in each] for each in predictions]}
+        return {
+            "predictions": [[{**entity, "score": float(entity["score"])} for entity in each] for each in predictions]
+        }
 
     return app
 

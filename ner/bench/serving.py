@@ -1,8 +1,8 @@
 """Requests a second of `make serve`, against `mlflow models serve` and a plain FastAPI with transformers.pipeline.
 
 Run     ner bench-serving [--seconds 10] [--rounds 3] [--contender "serve bf16" ...]       (make bench ONLY=serving)
-Reads   models/release, data/prepared; models/export where stage `export` wrote it
-Writes  reports/bench/serving.json, reports/bench/serving.md; exported formats that are lacking in .ner/bench
+Reads   models/release, data/prepared
+Writes  reports/bench/serving.json, reports/bench/serving.md
 
 The release is registered in a store of its own, all servers run, and one at a time gets a load (ner/bench/load.py) of
 single sentences from 1, 4, 16 and 64 clients. Ratios are medians over the rounds. CPU time is that of the server's
@@ -26,7 +26,7 @@ from typing import Annotated, Any
 import psutil
 import typer
 
-from ner.bench.prediction import CACHE, PREPARED, draw
+from ner.bench.prediction import PREPARED, draw
 from ner.bench.report import REPORT, busy, check_names, machine, machine_line, ratio, spread, turns
 from ner.common.files import write_json, write_text
 from ner.common.ports import HOST, free_port
@@ -76,7 +76,7 @@ def bench(root: Path, names: Sequence[str], seconds: float, rounds: int) -> dict
 
 def register(root: Path, home: Path, names: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
     """Put the release, and its int8 format where asked, into a store; returns its environment and the versions."""
-    from ner.bench.contenders import exported
+    from ner.export.run import write_models
     from ner.registry.versions import add_version, content_digest
     from ner.tracking.live_run import LiveRun
 
@@ -87,7 +87,9 @@ def register(root: Path, home: Path, names: Sequence[str]) -> tuple[dict[str, st
     versions = {}
     folders = {OURS: root / RELEASE}
     if INT8 in names:
-        folders[INT8] = exported(root, "onnx-int8", root / CACHE)
+        (home / "export").mkdir(parents=True)
+        write_models(root, home / "export", ("onnx-int8",))
+        folders[INT8] = home / "export" / "onnx-int8"
     for name, folder in folders.items():
         versions[name] = f"bench/{add_version('bench', run.run_id, folder, content_digest(folder)).version}"
     return environment, versions
