@@ -326,7 +326,7 @@ def check_params(tree: dict[str, Any], where: str = "params.yaml") -> Params:
         for problem in error.errors():
             *path, last = problem["loc"] or ("",)  # a key that takes several kinds has a problem with each of them
             problems.setdefault((*path,) if _KIND.fullmatch(str(last)) else (*path, last), []).append(problem)
-        raise ParamsError(f"{where}: " + "; ".join(_sentence(*found) for found in problems.items()) + ".") from None
+        raise ParamsError(f"{where}: " + "; ".join(_sentence(*key) for key in problems.items()) + ".") from None
 
 
 def override(tree: dict[str, Any], changes: dict[str, dict[str, Any]], where: str) -> dict[str, Any]:
@@ -359,7 +359,7 @@ def _sentence(loc: tuple[Any, ...], problems: list[Mapping[str, Any]]) -> str:
         return f"unknown key {path!r}{_guess(parents, key)}"
     if problem["type"] == "missing":
         return f"the key {path!r} is missing"
-    needs = [one["msg"].removeprefix("Input should be ").removeprefix("Value error, ") for one in problems]
+    needs = [each["msg"].removeprefix("Input should be ").removeprefix("Value error, ") for each in problems]
     return f"{path} is {problem['input']!r}, need {', or '.join(reversed(needs))}"
 
 

@@ -19,9 +19,7 @@ def make_app(folder: str) -> FastAPI:
     @app.post("/invocations")
     def invocations(body: dict[str, Any]) -> dict[str, Any]:
         predictions = annotator(body["inputs"]["text"])
-        return {
-            "predictions": [[{**entity, "score": float(entity["score"])} for entity in each] for each in predictions]
-        }
+        return {"predictions": [[{**row, "score": float(row["score"])} for row in rows] for rows in predictions]}
 
     return app
 

@@ -85,15 +85,15 @@ def table(choices: Sequence[Choice]) -> str:
 
 def problems(corpus: CorpusFacts) -> list[str]:
     """Return what no recipe mends, a sentence each."""
-    found = []
+    sentences = []
     if corpus.without_example:
-        found.append(
+        sentences.append(
             f"the training split has no entity of {', '.join(corpus.without_example)}, which cannot be learnt: "
             "annotate some, or leave the type out (`types` of the corpus in catalog.yaml)."
         )
     if not corpus.validation_entities:
-        found.append("the validation split has no entity: no epoch can be judged by F1, and the gate will fail.")
-    return found
+        sentences.append("the validation split has no entity: no epoch can be judged by F1, and the gate will fail.")
+    return sentences
 
 
 def _batch_size(values: Mapping[str, Any], corpus: CorpusFacts, encoder: EncoderFacts) -> tuple[int, str]:
