@@ -58,6 +58,9 @@ class ValidationParams(Block):
     max_copied_documents: Share
     max_label_drift: Share
     max_entities_not_kept: Share
+    max_ratio_to_profile: Annotated[float, Field(ge=1)]
+    max_change_without_entity: Share
+    max_new_scripts: Share
 
 
 Auto = Literal["auto"]

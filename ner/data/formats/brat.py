@@ -17,22 +17,24 @@ from ner.data.formats.record_files import REPLACEMENT, SURROGATE
 from ner.data.formats.text_files import Progress, lines, pieces
 
 BOUND = re.compile(r"(?P<id>T\S*)\t(?P<type>\S+) (?P<ranges>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<text>.*))?", re.DOTALL)
+ANNOTATION = re.compile(r"[TREAMN]\d\S*\s|#\S*\s|\*\s")  # what a line of BRAT's begins with
 KINDS = {"R": "relation", "E": "event", "A": "attribute", "M": "attribute", "N": "normalisation", "#": "note"}
 KINDS |= {"*": "equivalence"}
 _DIGITS = 15  # of an offset; more is out of any range
 
 
 def brat_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]]:
-    """Return the format of one .ann file or its .txt. Raises Unrecognised where one of the two is missing or has
-    another format.
+    """Return the format of one .ann file or its .txt. Raises Unrecognised where no line is an annotation, and where the
+    .txt is missing and no other .ann file has one: reading lists bad lines, and the annotations of a lost text.
     """
     annotations, text = path.with_suffix(".ann"), path.with_suffix(".txt")
-    for needed in (annotations, text):
-        if not needed.is_file():
-            raise Unrecognised(f"{path.name} has no {needed.name} beside it")
-    for number, line in lines(annotations, options.get("encoding", "utf-8")):
-        if line.strip() and not re.match(r"[A-Z#]\S*\t|\*\t", line):
-            raise Unrecognised(f"{annotations.name}, line {number}: {line[:60]!r} is no annotation of BRAT's")
+    if not annotations.is_file():
+        raise Unrecognised(f"{path.name} has no {annotations.name} beside it")
+    if not text.is_file() and not any(p.with_suffix(".txt").is_file() for p in path.parent.glob("*.ann")):
+        raise Unrecognised(f"{path.name} has no {text.name} beside it")
+    found = [line for _, line in lines(annotations, options.get("encoding", "utf-8")) if line.strip()]
+    if found and not any(map(ANNOTATION.match, found)):
+        raise Unrecognised(f"{annotations.name}: no line of it is an annotation of BRAT's, such as {found[0][:60]!r}")
     seen = [f"{annotations.name} beside {text.name}: BRAT standoff"]
     return Format("brat", **{"documents": "files", **options}), seen
 
@@ -66,10 +68,11 @@ def _annotations(
     bounds: list[tuple[CharSpan, list[CharSpan], str]] = []  # a span, its parts, and why it is none if they are apart
     spans: list[CharSpan] = []
     others: list[tuple[CharSpan, str]] = []
-    for number, line in lines(path, form.encoding):
+    for number, line in joined_lines(path, form.encoding):
         if not line.startswith("T"):
             if line.strip():
-                report.ignored[KINDS.get(line[0], "line of no known kind")] += 1
+                kind = KINDS.get(line[0]) if ANNOTATION.match(line) else None
+                report.ignored[kind or "line of no known kind"] += 1
             continue
         match = BOUND.fullmatch(line)
         if not match:
@@ -87,6 +90,24 @@ def _annotations(
         else:
             spans.append(span)
     return spans, others
+
+
+def joined_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each line; one that a line break in an annotated text has cut is put together again."""
+    first, whole, wanted = 0, "", 0
+    for number, line in lines(path, encoding):
+        if wanted and not ANNOTATION.match(line) and len(whole) + 1 + len(line) <= wanted:
+            whole = f"{whole}\n{line}"
+            continue
+        if first:
+            yield first, whole
+        match = BOUND.fullmatch(line)
+        first, whole, wanted = number, line, 0
+        if match and match["text"] is not None and ";" not in match["ranges"]:
+            start, end = (int(n[:_DIGITS]) for n in match["ranges"].split(" "))
+            wanted = match.start("text") + end - start
+    if first:
+        yield first, whole
 
 
 def _has_gaps(parts: Sequence[CharSpan | None], text: str) -> bool:

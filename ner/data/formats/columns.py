@@ -13,7 +13,8 @@ from typing import NamedTuple
 from ner.data.conll import DOCSTART, Sentence
 from ner.data.formats.document import Document, Problem, Report
 from ner.data.formats.format import BLANKS, SEPARATORS, SPACE, TAB, Format
-from ner.data.formats.schemes import PREFIXED, BadTag, decode
+from ner.data.formats.notation import canonical, may_be_prefixed
+from ner.data.formats.schemes import BadTag, decode
 from ner.data.formats.text_files import Progress, has_last_line_end, lines
 from ner.errors import CorpusError, TagError
 from ner.tags import spans_to_tags
@@ -80,6 +81,7 @@ def blocks(
     cells = _Cells(path.name, form)
     rows: list[Row] = []
     marks = "-" if strict else "-#"
+    header = form.header
     for number, line in lines(path, form.encoding, progress):
         blank = not line or is_blank(line)
         name = document_start(line) if not blank and line[0] in marks else None
@@ -94,6 +96,11 @@ def blocks(
         if line.startswith("#") and not strict and not rows and cells.is_comment(line):
             if report is not None:
                 report.ignored["comment"] += 1
+            continue
+        if header:
+            header = False
+            if report is not None:
+                report.ignored["header line"] += 1
             continue
         row = cells.row(number, line, report)
         if row is None:
@@ -123,7 +130,7 @@ class _Cells:
         self.split = splitter(form.separator or "space")
         self.columns = form.columns or 2
         self.token_at, self.tag_at = (form.token_column or 1) - 1, (form.tag_column or self.columns) - 1
-        self.tags = {"O"}
+        self.tags = {"O", form.outside}
         self.expected: int | None = None
 
     def is_comment(self, line: str) -> bool:
@@ -131,7 +138,7 @@ class _Cells:
         if len(fields) != self.columns:
             return True
         tag = fields[self.tag_at]
-        return not (tag in self.tags or PREFIXED.fullmatch(tag)) if self.form.name != "conllu" else True
+        return self.form.name == "conllu" or not (tag in self.tags or may_be_prefixed(tag))
 
     def row(self, number: int, line: str, report: Report | None) -> Row | None:
         fields = self.split(line)
@@ -279,6 +286,8 @@ def convert(
     Raises TagError for a tag that the scheme does not have, and for a sequence that it forbids unless form.repair.
     """
     scheme = form.scheme or "IOB2"
+    if form.outside or form.notation:
+        tags = [canonical(tag, form.outside or "O", form.notation) for tag in tags]
     try:
         spans, faults = decode(tags, scheme, form.default_type)
     except BadTag as error:

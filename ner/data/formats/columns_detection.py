@@ -4,7 +4,7 @@ documents.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,25 @@ from ner.data.formats.columns import (
     splitter,
 )
 from ner.data.formats.format import BLANKS, SPACE, TAB, Format, Unrecognised
+from ner.data.formats.notation import MARKS, OUTSIDE_WORDS, detect_notation, is_prefixed, may_be_prefixed
 from ner.data.formats.scheme_detection import Transitions
-from ner.data.formats.schemes import PREFIXED
+from ner.data.formats.schemes import PLAIN, PREFIXED
 from ner.data.formats.text_files import Progress
 from ner.errors import CorpusError
 
 SAMPLE = 2_000  # lines
 MOST_COLUMNS = 64
+SHOWN = 4  # tokens under each choice, in a message
 NEARLY_ALL = 0.98  # of the lines in the sample: a damaged line must not hide what the file is
 MOST_PLAIN_TYPES = 1_000
 LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z]+)*:")
 CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP", "PNP", "NX", "PC", "VC", "NC"}
 CONLLU_COLUMNS = 10
+NAMES = re.compile(  # of columns, in some languages
+    r"(.*[\W_])?(tokens?|words?|forms?|text|wort|wörter|mot|mots|palabra|palavra|parola|woord|слово|ner?|iob2?|bio|bioes|"
+    r"tags?|labels?|entit\w*|types?|class|etiqueta|étiquette|etikett|тег)([\W_].*)?",
+    re.IGNORECASE,
+)
 
 
 def columns_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]]:
@@ -45,6 +52,12 @@ def columns_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]
     seen = [f"{columns} columns separated by {'one ' if separator != BLANKS else ''}{separator}"]
     table = [fields for line in rows if len(fields := splitter(separator)(line)) == columns]
     form = {"encoding": encoding, "separator": separator, "columns": columns}
+    if form_header := options.get("header", has_header(table)):
+        seen.append(
+            f"the first line names the columns ({', '.join(table[0])}), so it is skipped; --set header=false if not"
+        )
+        table = table[1:]
+    form["header"] = form_header
     if _is_numbered(table) and separator == TAB and columns == CONLLU_COLUMNS and "tag_column" not in options:
         form |= _conllu(table, path, options)
         seen.append(f"CoNLL-U's ten columns; {form['misc_key']}= in the last holds the tags")
@@ -77,6 +90,25 @@ def scan_columns(
             seen.append(f"{path.name}: {count:,} {mark} line{'s' if count > 1 else ', which bounds no document'}")
             documents = documents or (mark if count > 1 else None)
     return tags, documents, seen
+
+
+def has_header(table: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row names the columns: where the others have tags, it has none.
+
+    Without prefixes any word may be a tag; then it is one that names a column, in a row that names the tokens' as well.
+    """
+    if len(table) < 2:
+        return False
+    first, rest = table[0], list(zip(*table[1:], strict=True))
+    columns = {index: Counter(cells) for index, cells in enumerate(rest)}
+    for index in tag_columns(columns):
+        cell, tags = first[index], columns[index]
+        is_type = any(cell in tag for tag in tags)  # a tag that lacks its prefix
+        if not (is_type or may_be_prefixed(cell) or cell.casefold() in OUTSIDE_WORDS | MARKS):
+            return True
+    are_names = [bool(NAMES.fullmatch(cell.strip())) for cell in first]
+    plain = [n for n, counts in columns.items() if are_names[n] and _are_plain(counts, len(table))]
+    return sum(are_names) > 1 and any(first[index] not in columns[index] for index in plain)
 
 
 def _separator(rows: Sequence[str], path: Path, options: dict[str, Any]) -> tuple[str, int]:
@@ -151,17 +183,16 @@ def _conll(table: Sequence[Sequence[str]], path: Path, options: dict[str, Any], 
 def _is_tag_first(table: Sequence[Sequence[str]]) -> bool:
     """Whether the first column, and it alone, holds tags: the token follows its tag."""
     columns = [Counter(fields[index] for fields in table) for index in range(len(table[0]))]
-    return mostly_tags(columns[0]) and not any(mostly_tags(counts) for counts in columns[1:])
+    return tag_columns(dict(enumerate(columns))) == [0] and not any(map(_mostly_tags, columns[1:]))
 
 
 def _tag_column(table: Sequence[Sequence[str]], token_column: int, path: Path) -> int:
     """Return the one column of entity tags; chunk tags (B-NP) are recognised by their types."""
     columns = range(1, len(table[0]) + 1)
     values = {n: Counter(fields[n - 1] for fields in table) for n in columns if n != token_column}
-    tagged = [n for n, counts in values.items() if mostly_tags(counts) and not are_chunks(counts)]
+    tagged = tag_columns(values)
     if len(tagged) > 1:
-        shown = "; ".join(f"column {n} has {', '.join(t for t, _ in values[n].most_common(4))}" for n in tagged)
-        raise CorpusError(f"{path.name}: more than one column could hold the tags ({shown}): name tag_column.")
+        raise CorpusError(_choices(path, table, token_column, tagged))
     if tagged:
         return tagged[0]
     last = len(table[0])
@@ -174,15 +205,43 @@ def _tag_column(table: Sequence[Sequence[str]], token_column: int, path: Path) -
     raise Unrecognised(f"no column of {path.name} holds tags such as O and B-PER ({shown[:200]})")
 
 
+def _choices(path: Path, table: Sequence[Sequence[str]], token_column: int, columns: Sequence[int]) -> str:
+    """Return the message about several columns that could hold the tags: the first tokens of each, and its option."""
+    start = next((i for i, row in enumerate(table) if any(row[n - 1] != table[0][n - 1] for n in columns)), 0)
+    rows = table[max(0, start - 1) : start + SHOWN]
+    shown = "; ".join(
+        f"--set tag_column={n}: " + ", ".join(f"{row[token_column - 1]} {row[n - 1]}" for row in rows) for n in columns
+    )
+    return f"{path.name}: more than one column could hold the tags, so name it. {shown}."
+
+
 def _is_tag(value: str) -> bool:
     return value == "O" or bool(PREFIXED.fullmatch(value))
 
 
-def mostly_tags(counts: Counter[str]) -> bool:
-    total = sum(counts.values())
+def tag_columns(values: Mapping[Any, Counter[str]]) -> list[Any]:
+    """Return the columns or fields that hold entity tags: O and B-PER, or where none does, tags written otherwise."""
+    for are_tags in (_mostly_tags, _mostly_written_otherwise):
+        if names := [name for name, counts in values.items() if are_tags(counts) and not are_chunks(counts)]:
+            return names
+    return []
+
+
+def _mostly_tags(counts: Counter[str]) -> bool:
     tags = sum(count for value, count in counts.items() if _is_tag(value))
     entities = sum(count for value, count in counts.items() if PREFIXED.fullmatch(value))
-    return tags >= NEARLY_ALL * total and entities > 0 and ("O" in counts or any("-" in value for value in counts))
+    is_clear = "O" in counts or any("-" in value for value in counts)
+    return tags >= NEARLY_ALL * counts.total() and entities > 0 and is_clear
+
+
+def _mostly_written_otherwise(counts: Counter[str]) -> bool:
+    most = max(counts, key=lambda value: counts[value], default="")
+    known = {value: count for value, count in counts.items() if value == most or may_be_prefixed(value)}
+    known |= {word: counts[word] for word in (*OUTSIDE_WORDS, *MARKS) if word in counts}
+    outside, _ = detect_notation(known)
+    tags = [value for value in known if value != outside]
+    entities = sum(known[tag] for tag in tags)
+    return outside is not None and is_prefixed(tags) and entities >= NEARLY_ALL * (counts.total() - counts[outside])
 
 
 def are_chunks(counts: Counter[str]) -> bool:
@@ -191,7 +250,8 @@ def are_chunks(counts: Counter[str]) -> bool:
 
 
 def _are_plain(counts: Counter[str], rows: int) -> bool:
-    return "O" in counts and 1 < len(counts) <= min(MOST_PLAIN_TYPES, max(2, rows // 2))
+    outside = detect_notation(counts, PLAIN).outside or "_"
+    return outside not in MARKS and 1 < len(counts) <= min(MOST_PLAIN_TYPES, max(2, rows // 2))
 
 
 def _prefix(tokens: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ner.data.formats.notation import NOTATIONS
 from ner.data.formats.offsets import UNITS
 from ner.data.formats.schemes import scheme_name
 from ner.errors import CorpusError
@@ -19,6 +20,8 @@ class Format:
     """The format of a corpus; fields that do not apply to the format's name are None.
 
     encoding: of the characters; a byte order mark in the file wins. scheme: of the tags (ner.data.formats.schemes).
+    outside: the tag of tokens in no entity (O if None); notation: where the prefix of a tag stands, unless it is
+    written as in B-PER (ner.data.formats.notation). header: the first line of a column file names the columns.
     separator: tab, space, blanks (any run of both); in CSV files tab, comma, semicolon, bar. token_column, tag_column,
     columns: counted from 1. numbered: the first column counts the tokens of a sentence. prefix: stands before every
     token and is none of it (`en:`). documents: what opens one ("-DOCSTART-", "# newdoc"); None where boundaries are not
@@ -35,11 +38,14 @@ class Format:
     name: str
     encoding: str = "utf-8"
     scheme: str | None = None
+    outside: str | None = None
+    notation: str | None = None
     separator: str | None = None
     columns: int | None = None
     token_column: int | None = None
     tag_column: int | None = None
     numbered: bool = False
+    header: bool = False
     prefix: str = ""
     documents: str | None = None
     misc_key: str | None = None
@@ -81,12 +87,14 @@ class Format:
 
 OPTIONS = frozenset(field.name for field in dataclasses.fields(Format)) - {"name"}
 _COUNT, _LABELS = "a number from 1 on", "a list of names"
+_NOTATION = f"one of {', '.join(NOTATIONS)}"
 _SEPARATOR, _UNIT = f"one of {', '.join([*SEPARATORS, BLANKS])}", f"one of {', '.join(UNITS)}"
 _WANTED = {
     **dict.fromkeys(("columns", "token_column", "tag_column"), _COUNT),
     "labels": _LABELS,
     "separator": _SEPARATOR,
     "offsets": _UNIT,
+    "notation": _NOTATION,
 }
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "text": lambda value: isinstance(value, str),
@@ -95,6 +103,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     _LABELS: lambda value: isinstance(value, tuple) and all(isinstance(label, str) for label in value),
     _SEPARATOR: lambda value: value in (*SEPARATORS, BLANKS),
     _UNIT: lambda value: value in UNITS,
+    _NOTATION: lambda value: value in NOTATIONS,
 }
 
 

@@ -12,6 +12,7 @@ from ner.data.formats.columns_detection import columns_form, scan_columns
 from ner.data.formats.docbin import docbin_form, read_docbin
 from ner.data.formats.document import Document, Report
 from ner.data.formats.format import OPTIONS, Format, Recognised, Unrecognised
+from ner.data.formats.notation import canonical, detect_notation
 from ner.data.formats.record_files import CSV, JSON, container, csv_separator
 from ner.data.formats.records_detection import has_known_header, records_form, rows_form
 from ner.data.formats.scheme_detection import Transitions, detect_scheme
@@ -94,7 +95,7 @@ def recognise(path: Path, name: str | None = None, progress: Progress | None = N
                 forms.setdefault(split, {})[file] = _sniff(file, name, options)
             except Unrecognised as error:
                 if not path.is_dir() or split not in (ALL, OTHER):
-                    raise _unknown(error) from None
+                    raise _unknown(error, file.parent if path.is_dir() else None) from None
                 skipped.append((file, str(error)))
     return _together(path, forms, skipped, options, progress)
 
@@ -167,8 +168,11 @@ def _json_or_not(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]
         raise Unrecognised(str(error).rstrip(".")) from None
 
 
-def _unknown(error: Unrecognised) -> CorpusError:
-    return Unrecognised(f"{error}. The formats known here are {_known()}; name one if it is meant (format: conll).")
+def _unknown(error: Unrecognised, folder: Path | None = None) -> CorpusError:
+    return Unrecognised(
+        f"{f'{folder}: ' if folder else ''}{error}. The formats known here are {_known()}; name one if it is meant "
+        "(format: conll)."
+    )
 
 
 def _known() -> str:
@@ -208,8 +212,8 @@ def _together(
 
 def _layout(form: Format) -> tuple[Any, ...]:
     return (
-        form.name, form.separator, form.columns, form.token_column, form.tag_column, form.prefix, form.misc_key,
-        form.tokens_field, form.tags_field, form.text_field, form.spans_field, form.labels,
+        form.name, form.header, form.separator, form.columns, form.token_column, form.tag_column, form.prefix,
+        form.misc_key, form.tokens_field, form.tags_field, form.text_field, form.spans_field, form.labels,
     )  # fmt: skip
 
 
@@ -234,13 +238,36 @@ def _with_scheme(
     else:
         scan: Callable[..., Transitions] = scan_tokens if form.name == "tokens" else scan_rows
         tags = scan(paths, form, report_progress)
+    form, tags, more = _with_notation(form, tags)
+    seen += more
     if form.scheme:
         return form, [*seen, f"scheme {form.scheme}, as it was named"]
     try:
         detected = detect_scheme(tags, form.default_type)
     except TagError as error:
-        raise TagError(f"{paths[0].parent if len(paths) > 1 else paths[0].name}: {error}") from None
+        where = str(paths[0].parent) if len(paths) > 1 else paths[0].name
+        raise TagError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
     return replace(form, scheme=detected.scheme), [*seen, f"scheme {detected.scheme}: {detected.reason}"]
+
+
+def _with_notation(form: Format, tags: Transitions) -> tuple[Format, Transitions, list[str]]:
+    """Return the format with how its tags are written, the tags as O and B-PER, and what was understood."""
+    totals = tags.totals()
+    outside, order = detect_notation({tag: seen.times for tag, seen in totals.items()}, form.scheme)
+    outside = form.outside or outside
+    if form.notation is None and order:
+        form = replace(form, notation=order)
+    if outside not in (None, "O"):
+        form = replace(form, outside=outside)
+    written = {tag: canonical(tag, outside, form.notation) for tag in totals}
+    every, said = sum(seen.times for seen in totals.values()), []
+    if other := {tag: seen for tag, seen in totals.items() if written[tag] != tag}:
+        said = [
+            f"{tag!r} is read as {written[tag]}: {seen.times:,} of {every:,} tokens, first {seen.place}"
+            + ("; --set outside=O if it is a type" if written[tag] == "O" else "; --set scheme=PLAIN if it is a type")
+            for tag, seen in sorted(other.items(), key=lambda item: written[item[0]] != "O")[:3]
+        ]
+    return form, tags.rewritten(lambda tag: written.get(tag, tag)), said
 
 
 def _over_all(paths: Sequence[Path], progress: Progress | None) -> Progress | None:

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ner.data.formats.columns_detection import are_chunks, mostly_tags
+from ner.data.formats.columns_detection import NAMES, tag_columns
 from ner.data.formats.format import SEPARATORS, Format, Unrecognised
 from ner.data.formats.record_files import CSV, JSON, container, csv_rows, csv_separator, label_names, records
 from ner.data.formats.span_records import spans_in
@@ -43,10 +43,11 @@ def records_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]
 
 def has_known_header(path: Path, encoding: str) -> bool:
     """Whether a file of text begins with names of columns that hold tokens and tags."""
-    first = next(first_lines(path, encoding), "")
-    for mark in SEPARATORS.values():
+    first, second = [*islice(first_lines(path, encoding), 2), "", ""][:2]
+    for mark in [] if second.startswith("#") and "\t" not in second else SEPARATORS.values():
         names = first.split(mark)
-        if named_like(names, TOKENS) and named_like(names, TAGS) and mark != " ":
+        tokens = named_like(names, TOKENS)
+        if tokens and mark != " " and any(NAMES.fullmatch(name.strip()) for name in names if name != tokens):
             return True
     return False
 
@@ -96,10 +97,7 @@ def _are_single(sample: Sequence[dict[str, str]], field: str) -> bool:
 
 def _tag_field(sample: Sequence[dict[str, str]], names: Sequence[str], path: Path) -> str | None:
     values = {name: Counter(row[name] for row in sample if row[name]) for name in names}
-    return _one_field(
-        {name: counts for name, counts in values.items() if counts and mostly_tags(counts) and not are_chunks(counts)},
-        path,
-    ) or named_like(names, TAGS)
+    return _one_field({name: values[name] for name in tag_columns(values)}, path) or named_like(names, TAGS)
 
 
 def _one_field(candidates: dict[str, Counter[str]], path: Path) -> str | None:
@@ -107,8 +105,10 @@ def _one_field(candidates: dict[str, Counter[str]], path: Path) -> str | None:
     if len(candidates) > 1:
         known = [name for name in candidates if "ner" in name.lower()]
         if len(known) != 1:
-            shown = "; ".join(f"{name!r} has {', '.join(list(counts)[:4])}" for name, counts in candidates.items())
-            raise CorpusError(f"{path.name}: more than one field could hold the tags ({shown}): name tags_field.")
+            shown = "; ".join(
+                f"--set tags_field={name}: {', '.join(list(counts)[:4])}" for name, counts in candidates.items()
+            )
+            raise CorpusError(f"{path.name}: more than one field could hold the tags, so name it. {shown}.")
         return known[0]
     return next(iter(candidates), None)
 
@@ -189,9 +189,8 @@ def _fits(tokens: Any, tags: Any) -> bool:
 
 def _tags_field(sample: Sequence[dict], names: Sequence[str], path: Path) -> str | None:
     counts = {n: Counter(str(tag) for record in sample for tag in _items(record.get(n)) or []) for n in names}
-    named = {n: c for n, c in counts.items() if c and mostly_tags(c) and not are_chunks(c)}
-    if named:
-        return _one_field(named, path)
+    if named := tag_columns(counts):
+        return _one_field({name: counts[name] for name in named}, path)
     numbers = {n: c for n, c in counts.items() if c and all(value.lstrip("-").isdecimal() for value in c)}
     if len(numbers) > 1 and not any("ner" in name.lower() for name in numbers):
         preferred = [name for name in TAGS if name in numbers]

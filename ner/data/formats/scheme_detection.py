@@ -32,12 +32,14 @@ class Transitions:
 
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     first: dict[tuple[str, str], str] = field(default_factory=dict)
+    sentences: int = 0
 
     def add(self, tags: Sequence[str], place: Callable[[int], str]) -> None:
         """Count the tags of one sentence. place: of the tag with that index, for messages. Raises TagError for too many
         tags.
         """
         counts, known = self.counts, len(self.counts)
+        self.sentences += 1
         pairs = list(zip(["O", *tags], [*tags, "O"], strict=True))
         for pair in pairs:
             counts[pair] = counts.get(pair, 0) + 1
@@ -58,6 +60,24 @@ class Transitions:
                 place = self.first[previous, tag]
                 tags[tag] = Seen(known.times + count, known.place) if known else Seen(count, place)
         return tags
+
+    def totals(self) -> dict[str, Seen]:
+        """Return every tag as it is written, O included, in the order in which they first occurred."""
+        totals: dict[str, Seen] = {}
+        for (previous, tag), count in self.counts.items():
+            known = totals.get(tag, Seen(0, self.first[previous, tag]))
+            totals[tag] = Seen(known.times + count, known.place)
+        totals["O"] = Seen(totals.pop("O").times - self.sentences, "") if totals else Seen(0, "")  # less the edges
+        return {tag: seen for tag, seen in totals.items() if seen.times}
+
+    def rewritten(self, rule: Callable[[str], str]) -> "Transitions":
+        """Return the same with every tag as `rule` writes it."""
+        other = Transitions(sentences=self.sentences)
+        for (previous, tag), count in self.counts.items():
+            pair = (rule(previous), rule(tag))
+            other.counts[pair] = other.counts.get(pair, 0) + count
+            other.first.setdefault(pair, self.first[previous, tag])
+        return other
 
     def pairs(self) -> dict[tuple[str, str], Seen]:
         """Return how often each pair of neighbouring tags occurs, and where first."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from ner.data.formats import Recognised
 from ner.data.sources.catalog_entries import ALL, UNLABELLED
-from ner.data.sources.corpora import matching, sha256_of
+from ner.data.sources.corpora import check_training, matching, sha256_of
 from ner.errors import CatalogError, SourceError
 
 OTHER = "other"  # of the recognised files, those whose names tell no split beside files whose names do
@@ -23,7 +23,7 @@ OURS = ("kind", "folder", "format", "unlabelled_format", "splits")  # keys that 
 def new_entry(recognised: Recognised, path: Path, description: str) -> dict[str, Any]:
     """Return format, folder, files and their checksums, with what only a person knows left `unknown`.
 
-    Raises SourceError for files whose names tell no split while those of others do.
+    Raises SourceError for files whose names tell no split while those of others do, and where none is for training.
     """
     if OTHER in recognised.files:
         names = ", ".join(str(file.relative_to(path)) for file in recognised.files[OTHER][:5])
@@ -31,6 +31,7 @@ def new_entry(recognised: Recognised, path: Path, description: str) -> dict[str,
             f"{path}: the name of {names} tells no split, but those of other files do: rename it (train, validation, "
             "test), move it out of the folder, or give the folder with the files that belong together."
         )
+    check_training(recognised, path)
     folder = path if path.is_dir() else path.parent
     splits: dict[str, Any] = {}
     for split in sorted(recognised.files, key=ORDER.index):
@@ -54,7 +55,7 @@ def new_entry(recognised: Recognised, path: Path, description: str) -> dict[str,
 def _files(folder: Path, paths: Sequence[Path], format_name: str) -> Any:
     if len(paths) > MOST_FILES:
         for pattern in _patterns(folder, paths):
-            if matching(folder, pattern, format_name) == sorted(paths):
+            if matching(folder, pattern, format_name, missing_ok=True) == sorted(paths):
                 return {"path": pattern, "sha256": sha256_of(sorted(paths))}
     entries = [{"path": path.relative_to(folder).as_posix(), "sha256": sha256_of([path])} for path in paths]
     return entries[0] if len(entries) == 1 else entries

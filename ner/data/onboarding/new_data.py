@@ -25,16 +25,15 @@ from ner.common.yaml_edit import YamlFile, put, quoted
 from ner.data.formats import FORMATS, OPTIONS, Recognised, read, recognise
 from ner.data.onboarding.catalog_entry import default_name, merged, new_entry
 from ner.data.onboarding.language import UNKNOWN, guess_language
-from ner.data.prepared import read_split
 from ner.data.sources.catalog import CATALOG, read_catalog, resolve_encoder
 from ner.data.sources.catalog_entries import UNLABELLED
 from ner.data.validation.profile import differences, profile_path, read_profile
 from ner.errors import CatalogError, ParamsError, SourceError
-from ner.params import Params, check_params, read_yaml
+from ner.params import ValidationParams, check_params, read_yaml
 
 if TYPE_CHECKING:
+    from ner.data.onboarding.limits import Change
     from ner.data.onboarding.preview import SeenData
-    from ner.data.onboarding.proposals import Change
 
 BASE = Path("models/base")
 LOOKED_AT = 2000  # documents whose words tell the language
@@ -52,7 +51,7 @@ class Options:
     license: str | None = None
     base: str | None = None
     in_order: bool = False
-    accept_losses: bool = False
+    accept: Sequence[str] = ()
     new_profile: bool = False
     dry_run: bool = False
 
@@ -99,7 +98,9 @@ def settings_of(arguments: Sequence[str]) -> dict[str, Any]:
         key, equals, value = argument.partition("=")
         if not equals or key not in OPTIONS:
             raise CatalogError(f"--set {argument}: need key=value, with a key of {', '.join(sorted(OPTIONS))}.")
-        settings[key] = value if key in ("prefix", "misc_key") or key.endswith("_field") else read_yaml(value)
+        settings[key] = (
+            value if key in ("prefix", "misc_key", "outside") or key.endswith("_field") else read_yaml(value)
+        )
     return settings
 
 
@@ -127,50 +128,33 @@ def language_of(recognised: Recognised) -> str:
 
 def proposed(seen: "SeenData", file: YamlFile, options: Options) -> Iterator["Change"]:
     """Set what this data needs in the tree of params.yaml; a second delivery keeps the limits that there are."""
-    from ner.data.onboarding.proposals import (
-        Change,
-        encoder_fit,
-        floor_meaning,
-        gate_change,
-        limit_changes,
-        warnings,
-        window_change,
-    )
+    from ner.data.onboarding.limits import Change, raised_limits
+    from ner.data.onboarding.proposals import encoder_fit, floor_meaning, gate_change, window_change
+    from ner.data.onboarding.warnings import warnings
 
     if options.base:
         resolve_encoder(options.base, read_catalog())
         file.tree["model"]["base"] = options.base
     params = check_params(read_yaml(file.after()))
-    fit = encoder_fit(read_split(seen.prepared, "train").tokens, BASE, params.model.base)
+    fit = encoder_fit(seen.prepared, BASE, params.model.base)
     if fit.measured:
         print(
             f"encoder: {params.model.base}, {fit.a_token:.2f} subwords a token, no sign for {fit.unknown:.2%} of them"
         )
-    changes = [Change("data.source", seen.name, "the new data"), *window_change(fit, params)]
-    if seen.old_profile is None:
-        changes += limit_changes(seen.tables, params, seen.manifest["document_boundaries"])
+    boundaries, is_second = seen.manifest["document_boundaries"], seen.old_profile is not None
+    limits, findings = raised_limits(seen.measures, seen.profile, params, boundaries, options.accept, is_second)
+    changes = [Change("data.source", seen.name, "the new data"), *window_change(fit, params), *limits]
     changes += gate_change(seen.profile["types"], params)
-    if options.accept_losses:
-        changes += losses(seen, params)
     for change in changes:
         block, key = change.key.split(".")
         if file.tree[block][key] != change.value:
             file.tree[block][key] = quoted(change.value)
             yield change
-    print(floor_meaning(len(seen.tables["validation"]["tokens"]["type"].dropna()), params), flush=True)
-    for warning in warnings(fit, seen.manifest["language"], seen.tables, params, seen.profile["types"]):
+    print(floor_meaning(seen.measures["validation"].entities().total(), params), flush=True)
+    for warning in warnings(fit, seen.manifest, seen.measures, params):
         print(f"warning: {warning}", flush=True)
-
-
-def losses(seen: "SeenData", params: Params) -> Iterator["Change"]:
-    """Yield the limit on left-out entities that this data needs, where somebody asks for it."""
-    from ner.data.onboarding.proposals import Change, up
-
-    tables = [own["annotations"]["not_kept"] for own in seen.tables.values() if "annotations" in own]
-    share = max((float(column.notna().mean()) for column in tables), default=0.0)
-    if share > params.validation.max_entities_not_kept:
-        reason = f"{share:.2%} were not kept, which --accept-losses accepts"
-        yield Change("validation.max_entities_not_kept", up(share), reason)
+    for finding in findings:
+        print(f"finding: {finding}", flush=True)
 
 
 def finish(
@@ -215,7 +199,10 @@ def main(
     license: Annotated[Text, typer.Option(help="For the catalogue and the card.")] = None,
     base: Annotated[Text, typer.Option(help="The encoder, for model.base.")] = None,
     in_order: Annotated[bool, typer.Option("--in-order", help="Sentences follow each other as in the text.")] = False,
-    accept_losses: Annotated[bool, typer.Option("--accept-losses", help="Train although entities were lost.")] = False,
+    accept: Annotated[
+        list[str] | None, typer.Option(metavar="LIMIT", help="Raise this limit of validation as far as the data needs.")
+    ] = None,
+    accept_losses: Annotated[bool, typer.Option("--accept-losses", help="--accept max_entities_not_kept.")] = False,
     new_profile: Annotated[bool, typer.Option("--new-profile", help="Hold later deliveries to this one.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look and tell, write nothing.")] = False,
 ) -> None:
@@ -224,6 +211,9 @@ def main(
         raise ParamsError("name a file or a folder: ner new-data PATH, or make new-data FROM=path.")
     if format and format not in FORMATS:
         raise ParamsError(f"--format {format}: need one of {', '.join(FORMATS)}.")
+    accepted = [name.removeprefix("validation.") for name in accept or ()] + ["max_entities_not_kept"] * accept_losses
+    if unknown := set(accepted) - set(ValidationParams.model_fields):
+        raise ParamsError(f"--accept {', '.join(unknown)}: need a limit of validation in {PARAMS}.")
     options = Options(
         name,
         format,
@@ -233,7 +223,7 @@ def main(
         license,
         base,
         in_order,
-        accept_losses,
+        accepted,
         new_profile,
         dry_run,
     )

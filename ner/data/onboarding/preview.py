@@ -12,12 +12,13 @@ from typing import Any
 
 from ner.common.files import write_json, write_text
 from ner.common.tables import plain_table
+from ner.data.onboarding.measures import measure
 from ner.data.prepared import PROBLEMS
 from ner.data.sources.catalog import read_catalog
 from ner.data.sources.join import load_source
 from ner.data.sources.manifest import reading_lines
 from ner.data.sources.prepared_writer import write_corpus
-from ner.data.validation.flat_tables import Tables, prepared_tables
+from ner.data.validation.flat_tables import split_tables
 from ner.data.validation.profile import prepared_profile, profile_path
 from ner.params import Params
 
@@ -31,7 +32,7 @@ IN_ORDER = "note: no document boundaries; the sentences are in order, so that ne
 
 
 class SeenData:
-    """Manifest, profile and tables of the corpus `name` of a catalogue, which is read into the folder `scratch`.
+    """Manifest, profile and measures of the corpus `name` of a catalogue, which is read into the folder `scratch`.
 
     old_profile: of its first delivery, None where this is it. Raises what `ingest` raises.
     """
@@ -43,7 +44,8 @@ class SeenData:
         self.manifest = write_corpus(load_source(name, names, scratch), self.prepared)
         self.passed = False  # known when `wrong` was asked
         self.profile, self.old_profile = prepared_profile(self.prepared), old_profile
-        self.tables: dict[str, Tables] = prepared_tables(self.prepared, self.manifest, old_profile or self.profile)
+        tables = split_tables(self.prepared, self.manifest, old_profile or self.profile)
+        self.measures = {split: measure(own) for split, own in tables.items()}
 
     def lines(self) -> Iterator[str]:
         """Yield a preview: splits, types, what was left out and examples of it."""
@@ -88,6 +90,7 @@ class SeenData:
 
     def wrong(self, params: Params) -> Iterator[str]:
         """Yield what stage `validate` would stop at, with places; one line where there is nothing."""
+        from ner.data.validation.report import remedy
         from ner.data.validation.run import examine  # Great Expectations: seconds, after what can be told without it
 
         folder = self.scratch / "profiles"
@@ -101,4 +104,5 @@ class SeenData:
             for one in (one for table in about["tables"].values() for one in table if not one["passed"]):
                 observed = one.get("reason", one["observed"])
                 yield f"  {split}: {one['name']}: expected {one['expected']}; found {observed}"
+                yield f"    {remedy(one)}"
                 yield from (f"    {example['place']}: {example['value']!r}" for example in one["examples"][:EXAMPLES])

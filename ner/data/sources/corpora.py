@@ -146,10 +146,11 @@ def _files_corpus(entry: Any, scratch: Path) -> FetchedCorpus:
     return FetchedCorpus(entry, files, entry.origin(), None)
 
 
-def matching(folder: Path, path: str, format_name: str) -> list[Path]:
+def matching(folder: Path, path: str, format_name: str, missing_ok: bool = False) -> list[Path]:
     """Return the files that a path in the catalogue stands for: one, those of a folder, or those that a * matches.
 
-    Of BRAT's they are the .ann files; hidden ones are none. Raises SourceError where there is none.
+    Of BRAT's they are the .ann files; hidden ones are none. Raises SourceError where there is none, unless
+    missing_ok.
     """
     wanted = folder / path
     if wanted.is_file():
@@ -158,7 +159,7 @@ def matching(folder: Path, path: str, format_name: str) -> list[Path]:
     paths = sorted(p for p in candidates if p.is_file() and not _is_hidden(p.relative_to(folder)))
     if format_name == "brat":
         paths = [p for p in paths if p.suffix == ".ann"]
-    if not paths:
+    if not paths and not missing_ok:
         raise SourceError(f"{wanted} is missing." if "*" not in path else f"{folder} has no file {path}.")
     return paths
 
@@ -218,10 +219,27 @@ def _recognised(entry: Any, origin: str, revision: str | None, recognised: Recog
             f"{origin}: {others}: the name tells no split, but those of other files do. Rename, or take out, what does "
             "not belong there, or add an entry of kind `files` to catalog.yaml that names the files of each split."
         )
+    check_training(recognised, Path(origin))
     for line in recognised.lines():
         print(f"{origin}: {line.replace(f'{root}/', '')}", flush=True)
     left_out = {path.relative_to(root).as_posix(): reason for path, reason in recognised.skipped}
     return FetchedCorpus(entry, recognised.files, origin, revision, recognised.format, recognised.unlabelled, left_out)
+
+
+def check_training(recognised: Recognised, path: Path) -> None:
+    """Raise SourceError where the names of the files tell splits, and none of them is training."""
+    given = {split: paths for split, paths in recognised.files.items() if split != UNLABELLED}
+    if not given:
+        raise SourceError(f"{path}: none of its texts is annotated; training needs some that are.")
+    if {"train", ALL} & set(given):
+        return
+    names = "; ".join(f"{split} ({', '.join(file.name for file in paths[:3])})" for split, paths in given.items())
+    first = next(iter(given.values()))[0]
+    raise SourceError(
+        f"{path}: there are files of {names}, but none for training. Put the training file beside them, with `train` "
+        f"in its name; or let the project divide what is there: give one file ({first}), or put the files into a "
+        "folder under names that tell no split (a.conll, b.conll)."
+    )
 
 
 def _hub_corpus(entry: Any, scratch: Path) -> FetchedCorpus:

@@ -27,10 +27,10 @@ from ner.tags import split_tag
 
 TRAIN = "train"
 SPREADS = (None, 100, 50, 25, 10, 5, 2)  # documents that a sentence may stand in and still tie them together
-DOCUMENT = ""  # beside the entity types: every document counts as one
+DOCUMENT, TOKENS = "", " "  # beside the entity types: every document counts as one, and its tokens
 
 Document = Sequence[Sentence]
-Counts = tuple[tuple[str, int], ...]  # entities by type, and the documents themselves
+Counts = tuple[tuple[str, int], ...]  # entities by type, the documents themselves, and their tokens
 
 
 class Division(NamedTuple):
@@ -173,33 +173,67 @@ class _Union:
 
 
 def _assign(facts: Facts, groups: list[list[int]], shares: dict[str, float], seed: int) -> list[str]:
-    """Assign the largest groups first, each to the split that lacks most, by share, of what the group has."""
+    """Return the split of each document, such that training has every entity type, where that can be."""
     counts = [_sum(facts.counts[index] for index in group) for group in groups]
-    totals = dict(_sum(facts.counts))
-    lacking = {split: dict.fromkeys(totals, 1.0) for split in shares}  # of what it is to get, by kind
-    weights = {own: {kind: count / totals[kind] for kind, count in own} for own in set(counts)}
-    heaviest = {own: -max(weight.values()) for own, weight in weights.items()}
     order = list(range(len(groups)))
     random.Random(seed).shuffle(order)
-    chosen = {}
-    for group in sorted(order, key=lambda g: heaviest[counts[g]]):
-        own = weights[counts[group]]
-        split = max(shares, key=lambda s: sum(weight * lacking[s][kind] for kind, weight in own.items()))
-        chosen[group] = split
-        for kind, weight in own.items():
-            lacking[split][kind] -= weight / shares[split]
-    _leave_none_empty(groups, chosen, shares)
+    chosen = _by_share(facts, counts, order, shares, set())
+    if _missing(counts, chosen) and len(groups) - len(pinned := _cover(counts)) >= len(shares) - 1:
+        chosen = _by_share(facts, counts, order, shares, pinned)
     split_of = {index: chosen[number] for number, group in enumerate(groups) for index in group}
     return [split_of[index] for index in range(len(facts))]
 
 
-def _leave_none_empty(groups: list[list[int]], chosen: dict[int, str], shares: dict[str, float]) -> None:
-    """Move the smallest group of the fullest split to a split that would be empty."""
+def _by_share(
+    facts: Facts, counts: list[Counts], order: Sequence[int], shares: dict[str, float], pinned: set[int]
+) -> dict[int, str]:
+    """Assign the largest groups first, each to the split that lacks most, by share, of what the group has; those of
+    `pinned` to training before all others.
+    """
+    totals = dict(_sum(facts.counts))
+    lacking = {split: dict.fromkeys(totals, 1.0) for split in shares}  # of what it is to get, by kind
+    weights = {own: {kind: count / (totals[kind] or 1) for kind, count in own} for own in set(counts)}
+    heaviest = {own: -max(weight.values()) for own, weight in weights.items()}
+    chosen = {}
+    for group in sorted(order, key=lambda g: (g not in pinned, heaviest[counts[g]])):
+        own = weights[counts[group]]
+        split = max(shares, key=lambda s: sum(weight * lacking[s][kind] for kind, weight in own.items()))
+        chosen[group] = split = TRAIN if group in pinned else split
+        for kind, weight in own.items():
+            lacking[split][kind] -= weight / shares[split]
+    _leave_none_empty(counts, chosen, shares, pinned)
+    return chosen
+
+
+def _missing(counts: list[Counts], chosen: dict[int, str]) -> set[str]:
+    """Return the kinds that training has none of."""
+    taught = {kind for group, split in chosen.items() if split == TRAIN for kind, _ in counts[group]}
+    return {kind for own in counts for kind, _ in own} - taught
+
+
+def _cover(counts: list[Counts]) -> set[int]:
+    """Return few groups that together have every kind: always the one with most of those that are missing, of equals
+    the smallest.
+    """
+    kinds = [{kind for kind, _ in own} for own in counts]
+    sizes = [dict(own)[TOKENS] for own in counts]
+    missing, cover = set().union(*kinds), set()
+    while missing:
+        best = max(range(len(counts)), key=lambda group: (len(kinds[group] & missing), -sizes[group]))
+        cover.add(best)
+        missing -= kinds[best]
+    return cover
+
+
+def _leave_none_empty(counts: list[Counts], chosen: dict[int, str], shares: dict[str, float], pinned: set[int]) -> None:
+    """Move the smallest group of the fullest split to a split that would be empty; none of `pinned`."""
     for split in shares:
         if split in chosen.values():
             continue
-        fullest = Counter(chosen.values()).most_common(1)[0][0]
-        smallest = min((g for g in chosen if chosen[g] == fullest), key=lambda g: (len(groups[g]), g))
+        sizes = Counter(chosen.values())
+        movable = [g for g in chosen if g not in pinned and sizes[chosen[g]] > 1]
+        fullest = Counter(chosen[g] for g in movable).most_common(1)[0][0]
+        smallest = min((g for g in movable if chosen[g] == fullest), key=lambda g: (dict(counts[g])[DOCUMENT], g))
         chosen[smallest] = split
 
 
@@ -212,8 +246,8 @@ def _sum(counts: Iterable[Counts]) -> Counts:
 
 
 def _counts(document: Document) -> Counter[str]:
-    """Return entities by type, and the document itself, as counts."""
-    counts = Counter([DOCUMENT])
+    """Return entities by type, the document itself, and its tokens, as counts."""
+    counts = Counter({DOCUMENT: 1, TOKENS: sum(len(row.tokens) for row in document)})
     for row in document:
         counts.update(kind for prefix, kind in map(split_tag, row.tags) if prefix == "B")
     return counts

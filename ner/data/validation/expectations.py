@@ -15,10 +15,6 @@ from ner.data.validation.custom_expectations import ExpectColumnValuesToBeIob2, 
 from ner.params import ValidationParams
 
 SHOWN_LABELS = 20  # of a label set, in what an expectation says
-# How far a later delivery may be from the profile of the first; its types have validation.max_label_drift.
-TIMES = 2  # lengths and entities a 100 tokens: between half and twice
-MORE_WITHOUT = 0.25  # share of sentences without an entity, more or less
-NEW_SCRIPTS = 0.05  # share of letters in scripts that the profile does not have
 
 
 class Facts(NamedTuple):
@@ -59,8 +55,9 @@ def suites(facts: Facts, params: ValidationParams) -> dict[str, list[Any]]:
 
 def _by_profile(profile: dict[str, Any], params: ValidationParams) -> dict[str, list[Any]]:
     """Return the expectations that the profile of the first delivery sets for every later one."""
-    density, without = profile["entities_a_100_tokens"], profile["sentences_without_entity"]
-    drift = params.max_label_drift
+    drift, change, new = params.max_label_drift, params.max_change_without_entity, params.max_new_scripts
+    without, times = profile["sentences_without_entity"], params.max_ratio_to_profile
+    length, tokens = profile["tokens_a_sentence"], profile["characters_a_token"]
     return {
         "split": [
             gxe.ExpectColumnMaxToBeBetween(
@@ -71,22 +68,26 @@ def _by_profile(profile: dict[str, Any], params: ValidationParams) -> dict[str, 
                     f"total variation distance of {drift} at most (validation.max_label_drift)",
                 ),
             ),
-            _between("entities_a_100_tokens", "there are about as many entities as in the profile", density),
+            gxe.ExpectColumnMaxToBeBetween(
+                column="entities_a_100_tokens",
+                **_about("there are about as many entities", profile["entities_a_100_tokens"], "a 100 tokens", times),
+            ),
             gxe.ExpectColumnMaxToBeBetween(
                 column="sentences_without_entity",
-                min_value=max(0.0, without - MORE_WITHOUT),
-                max_value=min(1.0, without + MORE_WITHOUT),
+                min_value=max(0.0, without - change),
+                max_value=min(1.0, without + change),
                 **_named(
                     "about as many sentences are without an entity as in the profile",
-                    f"a share of {without:.3f}, {MORE_WITHOUT} more or less",
+                    f"a share of {without:.3f}, {change:g} more or less (validation.max_change_without_entity)",
                 ),
             ),
             gxe.ExpectColumnMaxToBeBetween(
                 column="letters_of_new_scripts",
-                max_value=NEW_SCRIPTS,
+                max_value=new,
                 **_named(
                     "letters are of the scripts of the profile",
-                    f"a share of {NEW_SCRIPTS} in others than {', '.join(profile['scripts']) or 'none'} at most",
+                    f"a share of {new:g} in others than {', '.join(profile['scripts']) or 'none'} at most "
+                    "(validation.max_new_scripts)",
                 ),
             ),
         ],
@@ -96,33 +97,26 @@ def _by_profile(profile: dict[str, Any], params: ValidationParams) -> dict[str, 
                 value_set=list(profile["types"]),
                 **_named("no entity type is new to the profile", f"one of {_some(profile['types'])}"),
             ),
-            _longest("token_chars", "no token is far longer than the profile's", profile["characters_a_token"]),
+            _longest("token_chars", "no token is far longer than the profile's", tokens, times),
         ],
         "sentences": [
-            _longest("sentence_tokens", "no sentence is far longer than the profile's", profile["tokens_a_sentence"]),
+            _longest("sentence_tokens", "no sentence is far longer than the profile's", length, times),
             gxe.ExpectColumnMeanToBeBetween(
-                column="sentence_tokens",
-                min_value=profile["tokens_a_sentence"]["mean"] / TIMES,
-                max_value=profile["tokens_a_sentence"]["mean"] * TIMES,
-                **_named(
-                    "sentences are about as long as in the profile",
-                    f"{profile['tokens_a_sentence']['mean']:g} tokens on average, half or twice as many at most",
-                ),
+                column="sentence_tokens", **_about("sentences are about as long", length["mean"], "tokens", times)
             ),
         ],
     }
 
 
-def _between(column: str, name: str, usual: float) -> Any:
-    expected = _named(name, f"{usual:g} a 100 tokens, half or twice as many at most")
-    return gxe.ExpectColumnMaxToBeBetween(column=column, min_value=usual / TIMES, max_value=usual * TIMES, **expected)
+def _about(name: str, usual: float, unit: str, times: float) -> dict[str, Any]:
+    expected = f"{usual:g} {unit}, {times:g} times more or fewer at most (validation.max_ratio_to_profile)"
+    return {"min_value": usual / times, "max_value": usual * times, **_named(f"{name} as in the profile", expected)}
 
 
-def _longest(column: str, name: str, lengths: dict[str, float]) -> Any:
-    limit = TIMES * lengths["greatest"]
-    return gxe.ExpectColumnValuesToBeBetween(
-        column=column, max_value=limit, **_named(name, f"{limit} at most, twice the longest of the profile")
-    )
+def _longest(column: str, name: str, lengths: dict[str, float], times: float) -> Any:
+    limit = times * lengths["greatest"]
+    expected = f"{limit:g} at most, {times:g} times the longest of the profile (validation.max_ratio_to_profile)"
+    return gxe.ExpectColumnValuesToBeBetween(column=column, max_value=limit, **_named(name, expected))
 
 
 def _annotations(params: ValidationParams) -> list[Any]:

@@ -183,11 +183,6 @@ class SplitTables:
             "ids": twice[["document_id", "sentence_id"]].assign(place=own.places(twice)),
         }
 
-    def whole(self) -> Tables:
-        """Return all tables, each whole in memory."""
-        parts = list(self.chunks())
-        return {name: pd.concat([part[name] for part in parts], ignore_index=True) for name in CHUNKED} | self.small
-
 
 def build_tables(
     splits: dict[str, Prepared], labels: list[str], profile: dict[str, Any] | None = None, size: int = CHUNK
@@ -221,11 +216,6 @@ def split_tables(
     for split, annotations in read_annotations(prepared, manifest).items():
         tables[split].add("annotations", annotations)
     return tables
-
-
-def prepared_tables(prepared: Path, manifest: dict[str, Any], profile: dict[str, Any] | None) -> dict[str, Tables]:
-    """Return all tables of every split, whole in memory."""
-    return {split: own.whole() for split, own in split_tables(prepared, manifest, profile).items()}
 
 
 def _beside(profile: dict[str, Any], own: Keys) -> dict[str, float]:

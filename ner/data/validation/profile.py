@@ -20,7 +20,7 @@ import typer
 
 from ner.common.files import write_json
 from ner.data.fingerprint import SPLITS, label_drift
-from ner.data.prepared import read_manifest, read_split
+from ner.data.prepared import read_manifest, read_parts
 from ner.errors import NerError
 from ner.tags import split_tag
 
@@ -135,9 +135,9 @@ def prepared_profile(prepared: Path) -> dict[str, Any]:
     manifest, measure = read_manifest(prepared), Measure()
     for name in SPLITS:
         if name in manifest["splits"]:
-            split = read_split(prepared, name)
-            for document, tokens, ids in zip(split.document_ids, split.tokens, split.tag_ids, strict=True):
-                measure.add((name, document), tokens, [manifest["labels"][tag] for tag in ids])
+            for part in read_parts(prepared, name):
+                for document, tokens, ids in zip(part.document_ids, part.tokens, part.tag_ids, strict=True):
+                    measure.add((name, document), tokens, [manifest["labels"][tag] for tag in ids])
     return measure.profile(manifest["source"], manifest["document_boundaries"])
 
 

@@ -10,6 +10,7 @@ from ner.errors import TagError
 from ner.tags import first_orphan
 
 MAX_VALUE = 80  # characters of an unexpected value that are shown
+LIMIT = re.compile(r"validation\.\w+")
 LINE = re.compile(r"(?<=, line )\d+$")
 
 Results = dict[str, ExpectationSuiteValidationResult]  # of one split, by table
@@ -44,9 +45,7 @@ def reduce_results(
 
 
 def failure(report: dict[str, Any]) -> str:
-    """Return the first failure as a sentence without its full stop: what, where, and how many more. Lines precede
-    counts.
-    """
+    """Return the first failure without its full stop: what, where, how many more, what to do. Lines precede counts."""
     broken = [
         (split, row)
         for split, about in report["splits"].items()
@@ -62,7 +61,19 @@ def failure(report: dict[str, Any]) -> str:
         observed = f"{observed}; {first['observed']}"
     sentence = f"{place}: {split} breaks {first['name']!r} (expected {first['expected']}; found {observed})"
     more = f"{len(others)} more expectation{'s are' if len(others) > 1 else ' is'} broken"
-    return f"{sentence}, and {more}" if others else sentence
+    return f"{f'{sentence}, and {more}' if others else sentence}; {remedy(first)}"
+
+
+def remedy(expectation: dict[str, Any]) -> str:
+    """Return what to do about an expectation that is broken, a sentence without its full stop."""
+    name = expectation["name"]
+    if name == "No entity type is new to the profile":
+        return "correct the type, or hold later deliveries to this one with `ner profile --new`"
+    if name == "Every entity type of the corpus occurs":
+        return "bring documents that have it, or map it to another or to null with `types` in catalog.yaml"
+    limit = LIMIT.search(expectation["expected"])
+    profile = " or `ner profile --new`, which holds later deliveries to this one" if "profile" in name else ""
+    return f"correct the data, or accept it: {limit[0]} in params.yaml{profile}" if limit else "correct the data"
 
 
 def _expectation(result: ExpectationValidationResult) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ner.common.yaml_edit import YamlFile, quoted
-from ner.data.formats import Format, Recognised
+from ner.data.formats import Format, Recognised, recognise
 from ner.data.onboarding.catalog_entry import new_entry
 from ner.data.onboarding.language import guess_language
 from ner.data.onboarding.new_data import main
@@ -16,7 +16,7 @@ from ner.data.sources.catalog import read_catalog
 from ner.data.sources.prepared_writer import ingest
 from ner.data.validation.profile import profile_path, read_profile
 from ner.data.validation.run import validate
-from ner.errors import CatalogError, CorpusError, SourceError
+from ner.errors import CatalogError, CorpusError, ParamsError, SourceError
 from ner.params import parse_params
 from typed import call
 
@@ -177,6 +177,7 @@ def test_the_same_file_again_changes_nothing(root, capsys):
         (["local/export.jsonl", "--name", "conll2003"], CatalogError, "a corpus 'conll2003' already"),
         (["local/export.jsonl", "--set", "schema=IOB1"], CatalogError, "need key=value, with a key of"),
         (["local/export.jsonl", "--format", "conllu"], CorpusError, "no column of export.jsonl holds tags"),
+        (["local/export.jsonl", "--accept", "max_x"], ParamsError, "--accept max_x: need a limit of validation"),
         (["local/export.jsonl", "--base", "bert"], CatalogError, "model.base: 'bert' is not in catalog.yaml"),
     ],
 )
@@ -201,6 +202,42 @@ def test_many_files_are_one_pattern_with_one_checksum(root):
     entry = new_entry(Recognised(Format("brat", documents="files"), {"all": paths}, [], []), folder, "x")
     assert entry["splits"]["all"]["path"] == "*.ann" and len(entry["splits"]["all"]["sha256"]) == 64
     assert entry["split"] == {"validation": 0.1, "test": 0.1, "seed": 42}
+
+
+def test_many_files_in_subfolders_are_one_pattern(root):
+    paths = []
+    for number in range(12):
+        paths.append(root / "local" / "brat" / ("north", "south")[number % 2] / f"{number:02}.ann")
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        paths[-1].with_suffix(".txt").write_text("Ana left.", encoding="utf-8")
+        paths[-1].write_text("T1\tPER 0 3\tAna\n", encoding="utf-8")
+    entry = new_entry(recognise(root / "local" / "brat"), root / "local" / "brat", "x")
+    assert entry["splits"]["all"]["path"] == "**/*.ann"
+
+
+def test_a_folder_without_training_is_refused_with_its_files(root):
+    for name in ("dev", "test"):
+        (root / "local").mkdir(exist_ok=True)
+        (root / "local" / f"{name}.conll").write_text("Ada B-PER\nleft O\n\n" * 9, encoding="utf-8")
+    words = r"local: there are files of validation \(dev\.conll\); test \(test\.conll\), but none for training"
+    with pytest.raises(SourceError, match=words):
+        call(main, "local")
+
+
+def test_an_uneven_first_delivery_passes_its_own_profile(root, capsys):
+    """One long annex without entities beside short letters full of them."""
+    letters = [[(f"Ada{i}", "B-PER"), ("met", "O"), (f"Bo{i}", "B-PER"), (".", "O")] for i in range(60)]
+    annex = [[(f"page{i}", "O"), ("of", "O"), (f"annex{i}", "O"), ("and", "O"), ("more", "O")] for i in range(120)]
+    documents = [letters[i : i + 3] for i in range(0, 60, 3)] + [annex]
+    rows = ["-DOCSTART- O\n\n" + "".join("".join(f"{t} {g}\n" for t, g in s) + "\n" for s in d) for d in documents]
+    (root / "local").mkdir()
+    (root / "local" / "all.conll").write_text("".join(rows), encoding="utf-8")
+    call(
+        main, "local/all.conll", "--accept", "max_ratio_to_profile", "--accept", "validation.max_change_without_entity"
+    )
+    said = capsys.readouterr().out
+    assert re.search(r"validation\.max_ratio_to_profile: [\d.]+: (validation|test) has 50 entities a 100 tokens", said)
+    assert len(run_stages(root)) == 3
 
 
 def test_a_file_whose_name_tells_no_split_beside_others_is_refused(root):

@@ -90,3 +90,31 @@ def test_documents_that_all_have_one_text_cannot_be_divided():
 
 def test_only_what_is_missing_is_made(documents):
     assert set(divide(documents, {"test": 0.2}, seed=42).split) == {"train", "test"}
+
+
+def test_training_has_every_type_where_that_can_be():
+    kinds = [
+        ("item", "person"),
+        ("person",) * 16,
+        ("firm", "law", "ship", "person"),
+        ("item",) * 2 + ("firm",),
+        ("law",),
+    ]
+    few = [document(i, *own, sentences=2 + i) for i, own in enumerate(kinds)]
+    for seed in range(5):
+        split = divide(few, SHARES, seed=seed).split
+        assert set(split) == {"train", "validation", "test"}
+        taught = {kind for own, name in zip(kinds, split, strict=True) if name == "train" for kind in own}
+        assert taught == {"item", "person", "firm", "law", "ship"}
+
+
+def test_where_it_cannot_be_the_splits_are_made_all_the_same():
+    few = [document(i, kind) for i, kind in enumerate(("item", "ship", "firm"))]
+    assert set(divide(few, SHARES, seed=1).split) == {"train", "validation", "test"}
+
+
+def test_tokens_keep_their_proportions_too():
+    annex = document(0, "law", sentences=250)
+    rest = [document(i, *["person"] * 5, sentences=4) for i in range(1, 41)]
+    split = divide([annex, *rest], SHARES, seed=42).split
+    assert split[0] == "train" and all(abs(Counter(split)[name] - 4) <= 3 for name in SHARES)

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[4]
 LIMITS = {
     "max_sentence_tokens": 512, "max_token_chars": 100, "max_unreadable_tokens": 0, "max_shared_sentences": 1.0,
     "max_copied_documents": 0, "max_label_drift": 0.5, "max_entities_not_kept": 0.05,
+    "max_ratio_to_profile": 2, "max_change_without_entity": 0.25, "max_new_scripts": 0.05,
 }  # fmt: skip
 
 
