@@ -76,7 +76,7 @@ def _scores(path: Path, form: Format) -> Iterator[tuple[str, Scores]]:
 def _score(item: Any) -> Any:
     if isinstance(item, dict):
         return next((item[key] for key in SCORES if item.get(key) is not None), None)
-    return item[3] if isinstance(item, list) and len(item) > 3 and isinstance(item[3], int | float) else None
+    return item[-1] if isinstance(item, list) and len(item) > 3 and isinstance(item[-1], int | float) else None
 
 
 def _checked(value: Any, where: str, key: tuple[str, str]) -> float:
