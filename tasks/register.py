@@ -16,12 +16,14 @@ from pathlib import Path
 
 from ner.common.cli import run_stage
 from ner.common.files import read_params
-from ner.registry.register import LOST, is_declined, is_registered, register
+from ner.registry.registration import LOST, is_declined, is_registered
 
 
 def main() -> None:
     if "--check" in sys.argv[1:]:
         raise SystemExit(0 if is_declined(Path()) or is_registered(Path()) else LOST)
+    from ner.registry.register import register  # the check needs none of it
+
     done = register(read_params(), Path())
     if done["version"] is None:
         print(f"register: {done['reason']}")

@@ -11,13 +11,13 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 from flows.runtime.overrides import flat
 from flows.runtime.run_record import DATA_DOCS, GATE, METRICS, REGISTRATION, REPORT, TRAINING, VALIDATION, Record
 from flows.runtime.run_stage import CACHED
+from flows.runtime.summary import number, picked, registered, score_rows, spread
 from flows.servers.mlflow_rest import picture, run_page
 from ner.common.escaping import in_markdown
 from ner.common.tables import markdown_table
 from ner.evaluation.gate import headline
 
 SPLITS = ("validation", "test")
-MEASURES = ("precision", "recall", "f1", "accuracy")
 FIGURES = {
     "types": "F1 by entity type, with intervals",
     "mistakes": "What is wrong with the wrong entities",
@@ -110,14 +110,6 @@ def is_in_mlflow(record: Record) -> bool:
     return not (record.changes and is_reread)
 
 
-def registered(registration: dict[str, Any]) -> str:
-    """Return the version and its alias in words, or that there is none."""
-    if registration.get("reason"):
-        return "not registered, because the gate failed"
-    version = f" version {registration['version']}" if registration["version"] else ""
-    return f"{registration['model']}{version}, alias {registration['alias']}"
-
-
 def figure_urls(record: Record) -> dict[str, str]:
     """Return the address of each figure on the MLflow server.
 
@@ -130,33 +122,14 @@ def figure_urls(record: Record) -> dict[str, str]:
     return {name: url for name, url in urls.items() if url}
 
 
-def score_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a row a split: precision, recall, F1, accuracy, F1 in strict mode, support, and the interval of F1.
-
-    The test split has a second row where its annotations were corrected.
-    """
-    columns = (*MEASURES, "f1_strict", "support")
-    titles = {"validation": "validation", "test": "test", "test_corrected": "test, corrected"}
-    return [
-        {"split": title, **_picked(scores, columns), **_spread(scores.get("interval", {}).get("f1"))}
-        for split, title in titles.items()
-        if (scores := metrics.get(split))
-    ]
-
-
 def type_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a row an entity type and split, with the interval of its F1."""
     columns = ("precision", "recall", "f1", "support")
     return [
-        {"split": split, "type": in_markdown(name), **_picked(row, columns), **_spread(row.get("interval"))}
+        {"split": split, "type": in_markdown(name), **picked(row, columns), **spread(row.get("interval"))}
         for split in SPLITS
         for name, row in metrics.get(split, {}).get("per_type", {}).items()
     ]
-
-
-def number(value: Any) -> Any:
-    """Return a number as text: four decimals for a float, a dash for None."""
-    return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else value
 
 
 def _word(result: dict[str, Any]) -> str:
@@ -165,15 +138,6 @@ def _word(result: dict[str, Any]) -> str:
 
 def _run_id(record: Record) -> str | None:
     return record.read(REGISTRATION).get("mlflow_run_id") or record.read(TRAINING).get("mlflow_run_id")
-
-
-def _picked(scores: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
-    return {column: number(scores[column]) for column in columns if column in scores}
-
-
-def _spread(interval: Any) -> dict[str, str]:
-    """Return the interval of an F1 as a cell; no cell where the report has none."""
-    return {"interval of f1": f"{interval[0]:.4f} to {interval[1]:.4f}"} if interval else {}
 
 
 ARTIFACTS: dict[str, Callable[[dict[str, Any], Record], None]] = {

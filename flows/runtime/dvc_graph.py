@@ -85,6 +85,12 @@ def why_changed(root: Path, name: str, log: Callable[[str], None] = print) -> tu
     return tuple(_reasons(status))
 
 
+def has_changed(root: Path) -> bool:
+    """Return whether DVC finds anything changed: code, data, parameters, or an output that is not in its place."""
+    with _repository(root) as repo:
+        return bool(repo.status())
+
+
 def cache_folder(root: Path) -> Path:
     """Return the folder of the checkout's DVC cache."""
     with _repository(root) as repo:

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from flows.runtime.artifacts import MEASURES, registered, score_rows
 from flows.runtime.run_record import CARD, DATA_DOCS, GATE, METRICS, REGISTRATION, REPORT, TRAINING, Record
 from flows.runtime.run_stage import CACHED, RAN
 from ner.evaluation.gate import headline
+
+MEASURES = ("precision", "recall", "f1", "accuracy")
 
 
 def render(record: Record, root: Path) -> str:
@@ -58,17 +59,18 @@ def _facts(record: Record, root: Path) -> list[str]:
     facts["Report"] = _shown(record.report(REPORT), root)
     facts["Model card"] = _shown(record.report(CARD), root)
     facts["All reports"] = _shown(record.folder / "reports", root)
-    facts["Next"] = "\n            ".join(_next(registration))
+    facts["Next"] = "\n            ".join(_next(record, registration))
     return [f"{name:<12}{text}" for name, text in facts.items() if text]
 
 
-def _next(registration: dict[str, Any]) -> list[str]:
+def _next(record: Record, registration: dict[str, Any]) -> list[str]:
     """Return what to do with what the run has made: look, promote, serve, ask."""
+    look = "make up shows this run in the Prefect and MLflow UIs" if record.flow_run_id else "make up starts both UIs"
     if not registration.get("version"):
-        return ["make up shows this run in the Prefect and MLflow UIs"]
+        return [look]
     name = "{model}/{version}".format_map(registration)
     return [
-        "make up shows this run in the Prefect and MLflow UIs",
+        look,
         f"to promote {name}, give it the alias champion on its page in the MLflow UI",
         f"make serve answers with the champion, ner serve --model {name} with this version, and says how to ask",
     ]
@@ -82,3 +84,39 @@ def _shown(path: Path | None, root: Path) -> str | None:
     if path is None or not path.exists():
         return None
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def registered(registration: dict[str, Any]) -> str:
+    """Return the version and its alias in words, or that there is none."""
+    if registration.get("reason"):
+        return "not registered, because the gate failed"
+    version = f" version {registration['version']}" if registration["version"] else ""
+    return f"{registration['model']}{version}, alias {registration['alias']}"
+
+
+def score_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row a split: precision, recall, F1, accuracy, F1 in strict mode, support, and the interval of F1.
+
+    The test split has a second row where its annotations were corrected.
+    """
+    columns = (*MEASURES, "f1_strict", "support")
+    titles = {"validation": "validation", "test": "test", "test_corrected": "test, corrected"}
+    return [
+        {"split": title, **picked(scores, columns), **spread(scores.get("interval", {}).get("f1"))}
+        for split, title in titles.items()
+        if (scores := metrics.get(split))
+    ]
+
+
+def number(value: Any) -> Any:
+    """Return a number as text: four decimals for a float, a dash for None."""
+    return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else value
+
+
+def picked(scores: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    return {column: number(scores[column]) for column in columns if column in scores}
+
+
+def spread(interval: Any) -> dict[str, str]:
+    """Return the interval of an F1 as a cell; no cell where the report has none."""
+    return {"interval of f1": f"{interval[0]:.4f} to {interval[1]:.4f}"} if interval else {}

@@ -10,18 +10,12 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
-    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
-    get_current_settings,
-    temporary_settings,
-)
 
 from flows.runtime import overrides
 from flows.runtime.api_watch import answers
+from flows.runtime.nothing_to_do import nothing_to_do
 from flows.runtime.run_record import Record, load_record
-from flows.runtime.summary import render
+from flows.runtime.summary import ending, render
 from flows.runtime.waiting import told_when_slow
 from ner.common.loopback import socks_refusal
 from ner.common.place import require_writable
@@ -64,7 +58,11 @@ def main(
         raise NerError(refusal)
     changes = overrides.parse_settings([*(QUICK if quick else ()), *(CARD if card else ()), *(settings or ())])
     overrides.apply(Path.cwd(), changes)
-    from flows.train import ner
+    if not changes and (record := nothing_to_do(Path.cwd())):
+        print("\n".join(outcome.sentence for outcome in record.outcomes.values()))
+        print(f"{ending(record)}\n\n{render(record, Path.cwd())}\n", flush=True)
+        return
+    from flows.train import ner  # Prefect takes seconds to import
 
     raise SystemExit(run_here(ner, changes))
 
@@ -98,6 +96,14 @@ def reachable_server() -> Iterator[None]:
 
     Raises NerError where that does not start in time. prefect.toml lets nothing else start one.
     """
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+        get_current_settings,
+        temporary_settings,
+    )
+
     url = PREFECT_API_URL.value()
     if url and answers(url):
         yield

@@ -73,7 +73,7 @@ def of_this_machine(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"{os.strerror(error.errno)}{where}: {access()}, then run the same command again."
     if str(getattr(error, "title", "")).endswith("Settings") and (errors := getattr(error, "errors", None)):
-        reasons = "; ".join(f"{'.'.join(map(str, each['loc']))} {each['msg']}".strip() for each in errors()[:2])
+        reasons = "; ".join(f"{'.'.join(map(str, each['loc']))} {each['msg']}".strip() for each in errors()[:1])
         return f"Prefect's settings cannot be read ({reasons}): correct the variables PREFECT_…, or prefect.toml."
     return socks_refusal(os.environ) if "SOCKS" in str(error) else None
 

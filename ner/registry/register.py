@@ -25,6 +25,7 @@ from ner.evaluation.gate import failure
 from ner.evaluation.gate import summary as gate_summary
 from ner.params import Params, flatten
 from ner.registry.champion import find_champion, shown
+from ner.registry.registration import REGISTRATION
 from ner.registry.release import GATE, RELEASE, read_facts
 from ner.registry.reproduce import shaping_tag
 from ner.registry.versions import (
@@ -34,13 +35,11 @@ from ner.registry.versions import (
     content_digest,
     describe,
     find_version,
-    is_there,
 )
 from ner.tracking.best_effort import warn
 from ner.tracking.determined import read_measured, training_record, write_registration
 from ner.tracking.mlflow_store import (
     client,
-    exists,
     log_params,
     patience,
     registry_errors,
@@ -53,8 +52,7 @@ from ner.tracking.runs import VERSION, has_version, log_analysis, log_evaluation
 
 DIRTY = {True: "true", False: "false", None: "unknown"}
 NO_FLOW = "none"  # the tag flow_run_id of a version whose training no flow started
-LOST = 5  # exit status of --check
-REGISTRATION, MARKER = Path("reports/registration.json"), Path("mlflow/data/registered.json")
+MARKER = Path("mlflow/data/registered.json")
 LOGGED = (
     "card.md", "conlleval.txt", "confusion.csv", "data_docs", "disagreements.json", "documents.csv", "gate.json",
     "history.csv", "label_issues.csv", "loss.csv", "metrics.json", "per_type.csv", "reliability.csv",
@@ -126,18 +124,6 @@ def check_champion(model: str, gate: Mapping[str, Any]) -> None:
             f"the gate compared this model with {gate.get('champion') or 'no champion'}, and the champion is "
             f"{now or 'no version'} now: run `dvc repro --force --single-item gate`, then the same command again."
         )
-
-
-def is_registered(root: Path) -> bool:
-    """Return whether the registry still has what reports/registration.json names. Raises RegistryError, as NerError."""
-    path = root / REGISTRATION
-    return path.exists() and not is_declined(root) and exists() and is_there(read_json(path))
-
-
-def is_declined(root: Path) -> bool:
-    """Return whether reports/registration.json says that the model failed its gate and has no version."""
-    path = root / REGISTRATION
-    return path.exists() and "reason" in read_json(path)
 
 
 def about(version: Any, content: str, training: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 
 from ner.common.files import read_json, read_params
-from ner.registry.register import LOGGED, is_registered, register
+from ner.registry.register import LOGGED, register
+from ner.registry.registration import is_registered
 from ner.tracking.determined import training_key, training_record
 from ner.tracking.mlflow_store import client, patience, registry_errors, shown_uri, tracking_uri, upload
 from ner.tracking.runs import has_version, log_analysis, log_evaluation, log_gate, log_seed, sync

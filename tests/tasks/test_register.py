@@ -20,7 +20,8 @@ from ner.common.stages import shaping
 from ner.errors import GateFailed, ModelError, RegistryError
 from ner.params import check_params, flatten, read_blocks
 from ner.registry.promotion.checks import version_digest
-from ner.registry.register import MARKER, is_registered, register
+from ner.registry.register import MARKER, register
+from ner.registry.registration import is_registered
 from ner.registry.release import package
 from ner.registry.reproduce import recipe
 from ner.registry.versions import LAST_TAG, content_digest, find_version

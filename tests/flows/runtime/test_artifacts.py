@@ -6,11 +6,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from flows.runtime.artifacts import FIGURES, figure_urls, links, score_rows, type_rows
+from flows.runtime.artifacts import FIGURES, figure_urls, links, type_rows
 from flows.runtime.dvc_graph import Stage
 from flows.runtime.run_record import DATA_DOCS, METRICS, REGISTRATION, REPORT, TRAINING, Record
 from flows.runtime.run_stage import CACHED, RAN, Outcome
-from flows.runtime.summary import render
+from flows.runtime.summary import render, score_rows
 from flows.servers import mlflow_rest as registry
 
 
