@@ -119,7 +119,7 @@ def records(source_files: Input, source: Source, max_chars: int) -> Iterator[Rec
 
 def unreadable(name: str, error: OSError) -> NerError:
     """Return the message for a file system that fails in the middle."""
-    return NerError(f"{name} cannot be read ({error}): mend that, or take it out; the same command goes on from here.")
+    return NerError(f"{name} cannot be read ({error}): mend that, or take it out; repeat the command to resume.")
 
 
 @contextmanager

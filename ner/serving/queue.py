@@ -79,10 +79,10 @@ class Queue:
         loop = asyncio.get_running_loop()
         work, due, futures = Work(asked.params, loop.time()), loop.time(), []
         for row in asked.rows:
-            one = Waiting(due, subwords(row), row, work, loop.create_future())
-            bisect.insort(self._waiting, one, key=lambda other: other.due)
-            futures.append(one.answer)
-            due += one.size * PACE_S
+            item = Waiting(due, subwords(row), row, work, loop.create_future())
+            bisect.insort(self._waiting, item, key=lambda other: other.due)
+            futures.append(item.answer)
+            due += item.size * PACE_S
         try:
             self._send()
             async with asyncio.timeout(self._timeout_s):
@@ -108,21 +108,21 @@ class Queue:
         try:
             self._switch.ready()
         except Refused as refused:
-            fail([one for one in self._waiting if one.work.backend is None], refused)
+            fail([item for item in self._waiting if item.work.backend is None], refused)
         while batch := self._next():
             backend = batch[0].work.backend or self._switch.ready()
-            waited = loop.time() - min(one.work.since for one in batch)
+            waited = loop.time() - min(item.work.since for item in batch)
             if self._busy and not is_full(batch, backend.about.budget) and waited < WAIT_S:
                 self._timer = loop.call_later(WAIT_S - waited, self._send)
                 return
-            self._waiting[:LOOK_AT] = [one for one in self._waiting[:LOOK_AT] if one not in batch]
+            self._waiting[:LOOK_AT] = [item for item in self._waiting[:LOOK_AT] if item not in batch]
             self._start(batch, backend)
 
     def _next(self) -> list[Waiting]:
         """Return the rows to send next; none where no lane is free for any."""
-        while gone := [one for one in self._waiting[:LOOK_AT] if one.answer.done()]:
-            for one in gone:
-                self._waiting.remove(one)
+        while gone := [item for item in self._waiting[:LOOK_AT] if item.answer.done()]:
+            for item in gone:
+                self._waiting.remove(item)
         head = self._waiting[:LOOK_AT]
         for first in head:
             backend = first.work.backend or self._switch.live
@@ -131,9 +131,9 @@ class Queue:
             budget = backend.about.budget
             if first.size > budget and self._busy_long >= backend.about.lanes - 1:
                 continue  # long ones leave a lane to short ones
-            suiting = [one for one in head if one is not first and suits(first, one, backend)]
+            suiting = [item for item in head if item is not first and suits(first, item, backend)]
             batch, longest = [first], first.size
-            for other in sorted(suiting, key=lambda one: abs(one.size - first.size)):
+            for other in sorted(suiting, key=lambda item: abs(item.size - first.size)):
                 longest = max(longest, other.size)
                 if longest * (len(batch) + 1) > budget:
                     break
@@ -143,11 +143,11 @@ class Queue:
 
     def _start(self, batch: list[Waiting], backend: Backend) -> None:
         now = asyncio.get_running_loop().time()
-        for one in batch:
-            if one.work.backend is None:
-                one.work.backend = backend
+        for item in batch:
+            if item.work.backend is None:
+                item.work.backend = backend
                 backend.hold()
-                self._metrics.waited.observe(now - one.work.since)
+                self._metrics.waited.observe(now - item.work.since)
         self._metrics.rows.observe(len(batch))
         share = self._busy + 1 + bool(self._waiting)
         is_long = batch[0].size > backend.about.budget
@@ -171,16 +171,16 @@ class Queue:
 
     async def _answer(self, batch: list[Waiting], backend: Backend, threads: int) -> None:
         try:
-            answers = await backend.predict([one.row for one in batch], batch[0].work.params, threads)
+            answers = await backend.predict([item.row for item in batch], batch[0].work.params, threads)
         except Refused as refused:
             if len(batch) == 1 or refused.status == 503:
                 return fail(batch, refused)
-            for one in batch:  # one row spoils no other
-                await self._answer([one], backend, threads)
+            for item in batch:  # one row spoils no other
+                await self._answer([item], backend, threads)
             return
-        for one, answer in zip(batch, answers, strict=True):
-            if not one.answer.done():
-                one.answer.set_result(answer)
+        for item, answer in zip(batch, answers, strict=True):
+            if not item.answer.done():
+                item.answer.set_result(answer)
 
     def _keep(self, answers: list[dict[str, Any]], model: str) -> None:
         """Take what is for monitoring off the answers; a version that was registered before it has none."""
@@ -199,7 +199,7 @@ def subwords(row: Row) -> int:
 
 def is_full(batch: Sequence[Waiting], budget: int) -> bool:
     """Return whether no other row of that length would find room."""
-    return max(one.size for one in batch) * (len(batch) + 1) > budget
+    return max(item.size for item in batch) * (len(batch) + 1) > budget
 
 
 def suits(first: Waiting, other: Waiting, backend: Backend) -> bool:
@@ -209,6 +209,6 @@ def suits(first: Waiting, other: Waiting, backend: Backend) -> bool:
 
 def fail(rows: Sequence[Waiting], error: Exception) -> None:
     """Let the rows' callers hear of an error."""
-    for one in rows:
-        if not one.answer.done():
-            one.answer.set_exception(error)
+    for item in rows:
+        if not item.answer.done():
+            item.answer.set_exception(error)
