@@ -32,9 +32,9 @@ def brat_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]]:
         raise Unrecognised(f"{path.name} has no {annotations.name} beside it")
     if not text.is_file() and not any(p.with_suffix(".txt").is_file() for p in path.parent.glob("*.ann")):
         raise Unrecognised(f"{path.name} has no {text.name} beside it")
-    found = [line for _, line in lines(annotations, options.get("encoding", "utf-8")) if line.strip()]
-    if found and not any(map(ANNOTATION.match, found)):
-        raise Unrecognised(f"{annotations.name}: no line of it is an annotation of BRAT's, such as {found[0][:60]!r}")
+    written = [line for _, line in lines(annotations, options.get("encoding", "utf-8")) if line.strip()]
+    if written and not any(map(ANNOTATION.match, written)):
+        raise Unrecognised(f"{annotations.name}: no line of it is an annotation of BRAT's, such as {written[0][:60]!r}")
     seen = [f"{annotations.name} beside {text.name}: BRAT standoff"]
     return Format("brat", **{"documents": "files", **options}), seen
 

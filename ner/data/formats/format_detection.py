@@ -260,14 +260,14 @@ def _with_notation(form: Format, tags: Transitions) -> tuple[Format, Transitions
     if outside not in (None, "O"):
         form = replace(form, outside=outside)
     written = {tag: canonical(tag, outside, form.notation) for tag in totals}
-    every, said = sum(seen.times for seen in totals.values()), []
+    every, notes = sum(seen.times for seen in totals.values()), []
     if other := {tag: seen for tag, seen in totals.items() if written[tag] != tag}:
-        said = [
+        notes = [
             f"{tag!r} is read as {written[tag]}: {seen.times:,} of {every:,} tokens, first {seen.place}"
             + ("; --set outside=O if it is a type" if written[tag] == "O" else "; --set scheme=PLAIN if it is a type")
             for tag, seen in sorted(other.items(), key=lambda item: written[item[0]] != "O")[:3]
         ]
-    return form, tags.rewritten(lambda tag: written.get(tag, tag)), said
+    return form, tags.rewritten(lambda tag: written.get(tag, tag)), notes
 
 
 def _over_all(paths: Sequence[Path], progress: Progress | None) -> Progress | None:

@@ -34,12 +34,12 @@ class Change(NamedTuple):
 
 
 class Needed(NamedTuple):
-    """The value that a limit would need, with the reason. found: what was measured; by_chance: how much of that chance
+    """The value that a limit would need, with the reason. measured: of the data; by_chance: how much of that chance
     explains in so few entities.
     """
 
     name: str
-    found: float
+    measured: float
     value: float
     reason: str
     by_chance: float = 0.0
@@ -60,7 +60,7 @@ def raised_limits(
     changes, findings = [], []
     for needed in _needed(measures, profile, boundaries):
         name, ceiling = needed.name, CEILINGS[needed.name] + needed.by_chance
-        if needed.found <= getattr(params.validation, name):
+        if needed.measured <= getattr(params.validation, name):
             continue
         if name in accepted:
             changes.append(
@@ -68,7 +68,7 @@ def raised_limits(
             )
         elif only_accepted:
             continue
-        elif needed.found <= ceiling:
+        elif needed.measured <= ceiling:
             changes.append(Change(f"validation.{name}", min(needed.value, ceiling), needed.reason))
         else:
             at_most = (

@@ -101,8 +101,8 @@ class SeenData:
         stops = "" if report["passed"] else ", so make train stops at stage validate:"
         yield f"validation: {held} of {total} expectations hold{stops}"
         for split, about in splits.items():
-            for one in (one for table in about["tables"].values() for one in table if not one["passed"]):
-                observed = one.get("reason", one["observed"])
-                yield f"  {split}: {one['name']}: expected {one['expected']}; found {observed}"
-                yield f"    {remedy(one)}"
-                yield from (f"    {example['place']}: {example['value']!r}" for example in one["examples"][:EXAMPLES])
+            for row in (row for table in about["tables"].values() for row in table if not row["passed"]):
+                observed = row.get("reason", row["observed"])
+                yield f"  {split}: {row['name']}: expected {row['expected']}; found {observed}"
+                yield f"    {remedy(row)}"
+                yield from (f"    {example['place']}: {example['value']!r}" for example in row["examples"][:EXAMPLES])

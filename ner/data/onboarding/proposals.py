@@ -49,11 +49,11 @@ def encoder_fit(prepared: Path, base: Path, name: str) -> Fit:
     tokenizer.no_padding()
     cut = tokenizer.encode_batch(sample, is_pretokenized=True, add_special_tokens=False)
     unknown = getattr(tokenizer.model, "unk_token", None)
-    subwords, lost = sum(len(one.ids) for one in cut), sum(one.tokens.count(unknown) for one in cut) if unknown else 0
+    subwords, lost = sum(len(own.ids) for own in cut), sum(own.tokens.count(unknown) for own in cut) if unknown else 0
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     positions = min(512, config.get("max_position_embeddings") or 512)
     words = sum(map(len, sample))
-    return Fit([len(one.ids) for one in cut], subwords / max(1, words), lost / max(1, subwords), positions, True)
+    return Fit([len(own.ids) for own in cut], subwords / max(1, words), lost / max(1, subwords), positions, True)
 
 
 def window_change(fit: Fit, params: Params) -> Iterator[Change]:
