@@ -5,7 +5,6 @@
 A document of the corpus has a name that leads back to it (`train-12`), and as text its tokens with a space between.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -21,10 +20,10 @@ from ner.data.prepared import read_manifest, read_split, to_tags
 from ner.errors import InputError
 from ner.inference.decoding import best_tags
 from ner.inference.probability import log_probabilities
+from ner.inference.text import BLANK_LINE
 from ner.tags import spans_to_tags, tags_to_spans
 
 SPLITS, UNLABELLED = ("train", "validation", "test"), "unlabelled"
-BLANK_LINE = re.compile(r"\n\s*\n|\r\s*\r")  # ends an entity, as it does in prediction
 BATCH = 5_000  # tokens whose probabilities are in memory at once
 
 

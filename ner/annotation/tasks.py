@@ -18,6 +18,7 @@ from ner.annotation.selection import Chosen
 from ner.common.files import write_text
 from ner.common.tables import to_csv
 from ner.data.formats import Document
+from ner.data.formats.offsets import in_utf16
 from ner.data.formats.writers import write
 
 ANNOTATED = "annotated"  # the name of the filled-in annotation where it is not the model's
@@ -70,13 +71,8 @@ def _label_studio(chosen: Sequence[Chosen], model: str) -> str:
         task["data"] |= _facts(choice, model)
         for result in (r for prediction in task["predictions"] for r in prediction["result"]):
             value, text = result["value"], task["data"]["text"]
-            value |= {edge: _utf16(text, value[edge]) for edge in ("start", "end")}
+            value |= {edge: in_utf16(text, value[edge]) for edge in ("start", "end")}
     return json.dumps(tasks, ensure_ascii=False, indent=1) + "\n"
-
-
-def _utf16(text: str, offset: int) -> int:
-    """Count offsets as browsers do, for Label Studio: characters beyond the first 65,536 count as two."""
-    return offset + sum(character > "\uffff" for character in text[:offset])
 
 
 def _doccano(chosen: Sequence[Chosen], model: str) -> str:

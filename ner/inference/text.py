@@ -68,6 +68,11 @@ def tokenize(text: str, language: str = LANGUAGE) -> list[Token]:
     return sorted(tokens, key=lambda token: token.start)
 
 
+def is_unspaced(character: str) -> bool:
+    """Whether a character is a letter of a script that puts no space between words."""
+    return _CUT_FIRST.match(character) is not None
+
+
 def without_surrogates(text: str) -> str:
     """Return the text with U+FFFD for each half of a surrogate pair, which no tokenizer takes."""
     return _SURROGATE.sub("\ufffd", text)

@@ -308,10 +308,19 @@ def test_an_expectation_that_raises_counts_as_broken_with_its_reason(good: Stage
 
 @pytest.mark.parametrize(
     ("tags", "verdict"),
-    [("", True), ("B-PER I-PER O", True), ("O I-PER", False), ("B-PER I-LOC", False), ("I-PER", False), ("#77", False)],
+    [
+        ("", True),
+        ("B-PER I-PER O", True),
+        ("O I-PER", False),
+        ("B-PER I-LOC", False),
+        ("I-PER", False),
+        ("#77", False),
+        ("B-Job_Title I-Job_Title", True),
+        ("B-Job_Title I-Job", False),
+    ],
 )
 def test_iob2_condition(tags: str, verdict: bool):
-    assert is_iob2(tags) is verdict
+    assert is_iob2(tags.replace(" ", "\t").replace("_", " ")) is verdict
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ner.data.formats.notation import canonical, detect_notation
 from ner.data.formats.record_files import CSV, JSON, container, csv_separator
 from ner.data.formats.records_detection import has_known_header, records_form, rows_form
 from ner.data.formats.scheme_detection import Transitions, detect_scheme
-from ner.data.formats.span_records import read_spans
+from ner.data.formats.span_records import read_spans, unit_of
 from ner.data.formats.text_files import Progress, head
 from ner.data.formats.token_records import read_rows, read_tokens, scan_rows, scan_tokens
 from ner.errors import CorpusError, TagError
@@ -207,6 +207,8 @@ def _together(
     if form.name in TAGGED:
         form, more = _with_scheme(tagged, form, options, progress)
         seen = seen + more
+    elif form.name in SPANNED and form.spans_field and not form.offsets and (unit := unit_of(tagged, form)):
+        form, seen = replace(form, offsets=unit), [*seen, f"offsets that count {unit}, by what stands at them"]
     return Recognised(form, files, seen, skipped, next((row[2] for row in flat if row not in labelled), None))
 
 

@@ -1,12 +1,16 @@
 """Units of character offsets: code points here; UTF-16 units in JavaScript, bytes in some tools, no CR in others.
 
 An annotation that says its own text shows which it is: offsets that miss it in one unit and hit it in another are in
-the other. Without such texts offsets are taken for code points, or for what `Format.offsets` says.
+the other. Without such texts `told_by_texts` tells UTF-16 units from code points where a character beyond the first
+65,536 makes them differ: by the ends of words, and by names that stand elsewhere in the corpus.
 """
 
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 
 from ner.data.formats.document import CharSpan
+from ner.errors import CorpusError
+from ner.inference.text import is_unspaced
 
 CODE_POINTS, UTF16, UTF8, NO_CR, INCLUSIVE = "code points", "utf-16", "utf-8", "no-cr", "inclusive"
 UNITS = (CODE_POINTS, UTF16, UTF8, NO_CR, INCLUSIVE)  # inclusive: code points, with `end` on the last character
@@ -30,6 +34,65 @@ def in_code_points(text: str, spans: Sequence[CharSpan], unit: str | None = None
 def same(text: str, annotated: str) -> bool:
     """Whether a text is the one that an annotation tells; tools write white space in it as they like."""
     return text == annotated or text.split() == annotated.replace("\\n", "\n").split()
+
+
+def in_utf16(text: str, offset: int) -> int:
+    """Return an offset in code points as browsers count it: characters beyond the first 65,536 count as two."""
+    return offset + sum(character > "\uffff" for character in text[:offset])
+
+
+def told_by_texts(documents: Iterable[tuple[str, str, Sequence[CharSpan]]]) -> str | None:
+    """Return the unit of offsets that no annotation's own text tells; None where both units read the same everywhere.
+
+    documents: a place, a text and its spans. Raises CorpusError where the readings differ and neither is clearly right.
+    """
+    names: set[str] = set()
+    differing: list[tuple[str, tuple[str, str], tuple[bool, bool]]] = []
+    for place, text, spans in documents:
+        silent = [span for span in spans if span.text is None]
+        for a, b in zip(silent, _converted(text, silent, UTF16), strict=True):
+            if _trimmed(text, a) == _trimmed(text, b):
+                names.add(text[a.start : a.end])
+            elif len(differing) < _MOST:
+                shown = f"{place}: [{a.start}, {a.end})", (text[a.start : a.end], text[b.start : b.end] if b else "")
+                differing.append((*shown, (_is_clean(text, a), _is_clean(text, b))))
+    if not differing:
+        return None
+    for marks in (
+        [clean for *_, clean in differing],
+        [tuple(r in names for r in readings) for _, readings, _ in differing],
+    ):
+        counts = [sum(of_unit) for of_unit in zip(*marks, strict=True)]
+        if max(counts) * 2 >= len(differing) and min(counts) * 2 <= max(counts):
+            return UTF16 if counts[1] > counts[0] else CODE_POINTS
+    place, (one, other), _ = differing[0]
+    raise CorpusError(
+        f"{place} reads {one!r} in code points, and {other!r} in UTF-16 units, which browsers and so doccano count, and "
+        f"the texts do not tell which is meant (nor do {len(differing) - 1:,} others): say offsets=utf-16 or "
+        f"'offsets=code points' (with --set)."
+    )
+
+
+_MOST = 10_000  # spans that are compared
+
+
+def _trimmed(text: str, span: CharSpan | None) -> tuple[int, str] | None:
+    """Return where a span begins, and what it holds, without white space at its edges."""
+    if span is None:
+        return None
+    inner = text[max(span.start, 0) : max(span.end, 0)]
+    return span.start + len(inner) - len(inner.lstrip()), inner.strip()
+
+
+def _is_clean(text: str, span: CharSpan | None) -> bool:
+    """Whether a span begins and ends as a name does: at the end of a word, and with no space or mark."""
+    if span is None or not 0 <= span.start < span.end <= len(text):
+        return False
+    first, last = text[span.start], text[span.end - 1]
+    around = (text[span.start - 1 : span.start], first), (last, text[span.end : span.end + 1])
+    if any(unicodedata.category(edge)[0] in "ZPSC" for edge in (first, last if last not in ".)" else "a")):
+        return False
+    return not any(a.isalnum() and b.isalnum() and not is_unspaced(a) and not is_unspaced(b) for a, b in around)
 
 
 def _hits(text: str, spans: Sequence[CharSpan | None]) -> int:

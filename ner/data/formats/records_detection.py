@@ -15,6 +15,7 @@ from ner.data.formats.token_records import DOCUMENTS, SENTENCES, TAGS, TOKENS, n
 from ner.errors import CorpusError
 
 SAMPLE = 200  # records
+MANY_TYPES = 40  # in a sample
 ROWS = 5_000  # of a CSV file with a token a row
 TEXTS = ("text", "content", "sentence", "document", "body")
 SPANS = ("spans", "entities", "label", "labels", "annotations", "ents", "annotation")
@@ -222,9 +223,27 @@ def _spans_form(
             raise Unrecognised(f"{path.name}: texts with {', '.join(labels or holding)}, which hold no spans ({shown})")
         seen.append(f"texts in {text!r} and nothing that marks anything in them: not annotated")
         return {"name": "texts", "text_field": text, "documents": "records"}
+    _check_types(sample, text, spans, path)
     tool = _tool(items.get(spans, []), spans, "Comments" in names)
     seen.append(f"text in {text!r}, spans in {spans!r}" + (f", as {tool} writes them" if tool != "spans" else ""))
     return {"name": tool, "text_field": text, "spans_field": spans, "documents": "records"}
+
+
+def _check_types(sample: Sequence[dict], text: str, field: str, path: Path) -> None:
+    """Raise CorpusError where nearly each span has a type of its own: what stands there is the entity, or an id."""
+    types = Counter(
+        span.type
+        for record in sample
+        if isinstance(record.get(field), list)
+        for item in record[field]
+        for span in spans_in(item, None, str(record.get(text))) or []
+    )
+    if len(types) >= MANY_TYPES and 2 * len(types) >= sum(types.values()):
+        raise CorpusError(
+            f"{path.name}: {sum(types.values()):,} spans in {field!r} have {len(types):,} types, such as "
+            f"{', '.join(map(repr, list(types)[:3]))}, so these are no types: give each span a start, an end and a "
+            "type that others share."
+        )
 
 
 def _tool(items: Sequence[Any], field: str, has_comments: bool) -> str:

@@ -3,15 +3,18 @@
 What is no span of an entity (relations, choices, comments) is counted by kind and left out.
 """
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ner.data.formats.alignment import Where, document_of_text, list_span
 from ner.data.formats.document import CharSpan, Document, Problem, Report
 from ner.data.formats.format import Format
-from ner.data.formats.record_files import records
-from ner.data.formats.text_files import Progress
+from ner.data.formats.offsets import UNITS, told_by_texts
+from ner.data.formats.record_files import JSON, container, records
+from ner.data.formats.text_files import Progress, pieces
 from ner.errors import CorpusError
 
 STARTS, ENDS = ("start", "start_offset", "begin", "start_char"), ("end", "end_offset", "stop", "end_char")
@@ -35,12 +38,37 @@ def read_spans(path: Path, form: Format, report: Report, progress: Progress | No
     for place, record in records(path, form.encoding, form.separator, progress):
         task = _task(record, form, Where(path.name, place, place), report)
         where = Where(path.name, place, task.name or place)
-        spans = _spans(task.items, where, form, report)
+        spans = _spans(task, where, form, report)
+        if isinstance(record, dict) and record.get("offsets") in UNITS:  # as our own writer of doccano's says it
+            yield document_of_text(task.text, spans, where, replace(form, offsets=record["offsets"]), report)
+            continue
         if task.refused:
             _refuse(task, spans, where, report)
             continue
         document = document_of_text(task.text, spans, where, form, report)
         yield document if form.spans_field else _unlabelled(document)
+
+
+def unit_of(paths: Sequence[Path], form: Format, progress: Progress | None = None) -> str | None:
+    """Return what the offsets of whole files count where only the texts tell it, None where nothing depends on it."""
+
+    def documents() -> Iterator[tuple[str, str, list[CharSpan]]]:
+        for path in paths:
+            if container(path) == JSON and not any(
+                _WIDE.search(part) for part in pieces(path, form.encoding, progress)
+            ):
+                continue
+            for place, record in records(path, form.encoding, form.separator):
+                if not isinstance(record, dict) or not (record.keys() & _PYTHONS or record.get("offsets") in UNITS):
+                    where, report = Where(path.name, place, place), Report()
+                    task = _task(record, form, where, report)
+                    yield f"{path.name}, {place}", task.text, _spans(task, where, form, report)
+
+    return told_by_texts(documents())
+
+
+_PYTHONS = {"tokens", "_task_hash", "_input_hash"}  # fields of Prodigy's, which counts code points
+_WIDE = re.compile(r"[\U00010000-\U0010ffff]|\\u[dD][89abAB]")  # a character that UTF-16 counts as two
 
 
 def _unlabelled(document: Document) -> Document:
@@ -55,10 +83,10 @@ def _refuse(task: Task, spans: Sequence[CharSpan], where: Where, report: Report)
         list_span(span._replace(text=span.text or task.text[span.start : span.end]), where, task.refused, report)
 
 
-def _spans(items: Sequence[Any], where: Where, form: Format, report: Report) -> list[CharSpan]:
+def _spans(task: Task, where: Where, form: Format, report: Report) -> list[CharSpan]:
     result = []
-    for item in items:
-        spans = spans_in(item, form.labels)
+    for item in task.items:
+        spans = spans_in(item, form.labels, task.text)
         if spans is None:
             report.entities_in += 1
             reason = f"no span: {str(item)[:80]!r} has no start, end and label"
@@ -68,15 +96,25 @@ def _spans(items: Sequence[Any], where: Where, form: Format, report: Report) -> 
     return result
 
 
-def spans_in(item: Any, labels: Sequence[str] | None = None) -> list[CharSpan] | None:
+def spans_in(item: Any, labels: Sequence[str] | None = None, of: str = "") -> list[CharSpan] | None:
     """Return the spans of one annotation, one per label; None where it is not an annotation. labels: names of numeric
-    labels.
+    labels. of: the annotated text; a field that repeats what stands there is no type where another one is.
     """
     if isinstance(item, list | tuple):
-        start, end, kinds, text = (*item[:3], None) if len(item) >= 3 else (None, None, None, None)
+        at = next((i for i in range(min(2, len(item) - 2)) if _is_offset(item[i]) and _is_offset(item[i + 1])), None)
+        if at is None:
+            return None
+        start, end = item[at : at + 2]
+        fields = [*item[:at], *item[at + 2 :]]
+        strings = [field for field in fields if isinstance(field, str)]
+        shown = [field for field in strings if field in of] if len(strings) > 1 else []
+        text = next((s for s in shown if _stands(of, start, end, s)), shown[0] if shown else None)
+        kinds = next((field for field in fields if field is not text), None)
     elif isinstance(item, dict):
         start, end = _first(item, STARTS), _first(item, ENDS)
         kinds, text = _first(item, TYPES), item.get("text")
+        if isinstance(kinds, str) and _is_offset(start) and _is_offset(end) and _stands(of, start, end, kinds):
+            kinds = _first({key: value for key, value in item.items() if value != kinds}, TYPES) or kinds
     else:
         return None
     if not _is_offset(start) or not _is_offset(end):
@@ -84,6 +122,10 @@ def spans_in(item: Any, labels: Sequence[str] | None = None) -> list[CharSpan] |
     kinds = kinds if isinstance(kinds, list) else [kinds]
     text = text if isinstance(text, str) else None
     return [CharSpan(int(start), int(end), _type(kind, labels), text) for kind in kinds or [None]]
+
+
+def _stands(of: str, start: Any, end: Any, text: str) -> bool:
+    return bool(text) and of[int(start) : int(end)] == text
 
 
 def _first(item: dict[str, Any], keys: Sequence[str]) -> Any:
@@ -168,7 +210,7 @@ def _label_studio_task(record: dict[str, Any], form: Format, where: Where, repor
 
 def _list_other(annotation: dict[str, Any], text: str, where: Where, form: Format, report: Report) -> None:
     report.notes["annotation beside the one that is read"] += 1
-    for span in _spans(_label_items(annotation, form, report), where, form, report):
+    for span in _spans(Task(text, _label_items(annotation, form, report)), where, form, report):
         report.entities_in += 1
         shown = span._replace(text=span.text or text[max(span.start, 0) : max(span.end, 0)])
         list_span(shown, where, "another annotation: of a task with several one is read", report)

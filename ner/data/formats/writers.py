@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from ner.data.conll import DOCSTART
 from ner.data.formats.document import CharSpan, Document
 from ner.data.formats.format import SEPARATORS, SPACE, Format
+from ner.data.formats.offsets import UTF16, in_utf16
 from ner.data.formats.schemes import from_iob2, scheme_name
 from ner.errors import CorpusError
 
@@ -103,11 +104,18 @@ def _prodigy_tokens(text: str, places: list[tuple[int, int]]) -> list[dict[str, 
 
 
 def write_doccano(path: Path, documents: Documents, objects: bool = False) -> Format:
-    """Write doccano's JSON lines. objects: entities as objects, as projects with relations have them; else lists."""
+    """Write doccano's JSON lines, with offsets in UTF-16 units, as its page counts them; where that differs from code
+    points, the record says so in `offsets`. objects: entities as objects, as projects with relations have them; else
+    lists.
+    """
     with replacing(path) as file:
         for number, document in enumerate(documents, start=1):
-            task: dict[str, Any] = {"id": number, "text": document.with_text()[0], "document": document.name}
+            text = document.with_text()[0]
+            task: dict[str, Any] = {"id": number, "text": text, "document": document.name}
             spans = document.entities()
+            if max(text, default="") > "\uffff":
+                task["offsets"] = UTF16
+                spans = [s._replace(start=in_utf16(text, s.start), end=in_utf16(text, s.end)) for s in spans]
             if objects:
                 task["entities"] = [
                     {"id": index, "label": span.type, "start_offset": span.start, "end_offset": span.end}

@@ -15,14 +15,15 @@ from great_expectations.expectations.metrics.map_metric_provider import (
 )
 
 from ner.common.escaping import is_visible
+from ner.data.validation.sentence_keys import WORD_BREAK
 from ner.errors import TagError
 from ner.tags import first_orphan
 
 
 def is_iob2(tags: str) -> bool:
-    """Whether tags, separated by spaces, are all IOB2 tags and every I- continues an entity of its type."""
+    """Whether tags, separated by WORD_BREAK, are all IOB2 tags and every I- continues an entity of its type."""
     try:
-        return first_orphan(tags.split(" ") if tags else []) is None
+        return first_orphan(tags.split(WORD_BREAK) if tags else []) is None
     except TagError:
         return False
 
@@ -48,7 +49,7 @@ class ColumnValuesVisible(ColumnMapMetricProvider):
 
 
 class ExpectColumnValuesToBeIob2(ColumnMapExpectation):
-    """Expect each value to be a valid sequence of IOB2 tags, separated by spaces."""
+    """Expect each value to be a valid sequence of IOB2 tags, separated by WORD_BREAK."""
 
     map_metric = "column_values.iob2"
     success_keys = ("mostly",)

@@ -34,6 +34,7 @@ from ner.data.fingerprint import label_drift
 from ner.data.prepared import PROBLEMS
 from ner.data.sources.type_map import LEFT_OUT
 from ner.data.validation.sentence_keys import (
+    WORD_BREAK,
     Keys,
     copy_places,
     documents,
@@ -241,7 +242,7 @@ def _rows(batch: pa.RecordBatch, labels: list[str], file: str) -> Tables:
             "sentence_id": batch["sentence_id"].to_numpy(zero_copy_only=False),
             "sentence_tokens": lengths(tokens),
             "sentence_tags": lengths(tags),
-            "tags": joined(pa.array(names, pa.string()), tags, " "),
+            "tags": joined(pa.array(names, pa.string()), tags, WORD_BREAK),
         }
     )
     sentences["place"] = places(file, line, sentences["document_id"], sentences["sentence_id"])

@@ -6,6 +6,7 @@ from typing import Any
 from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
 
 from ner.data.validation.merge import config_of
+from ner.data.validation.sentence_keys import WORD_BREAK
 from ner.errors import TagError
 from ner.tags import first_orphan
 
@@ -118,7 +119,7 @@ def _example(kind: str, row: dict[str, Any]) -> dict[str, str]:
 
 def _orphan(place: str, joined: str) -> dict[str, str]:
     """Return the tag that breaks a sentence, at its own place: rows of `sentences` give the place of the sentence."""
-    tags = joined.split(" ")
+    tags = joined.split(WORD_BREAK)
     try:
         index = first_orphan(tags) or 0  # it has one, or it would break nothing
     except TagError as error:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from ner.data.fingerprint import COMPARED_TOKENS
 from ner.data.validation.profile import scripts_of
 
-WORD_BREAK = "\t"  # between tokens where two texts are compared
+WORD_BREAK = "\t"  # between tokens, or tags, that stand in one cell: a type may have a space in its name
 COLUMNS = {"document_id": np.int32, "sentence_id": np.int32, "line": np.int32, "tokens": np.int32, "text": np.uint64}
 
 

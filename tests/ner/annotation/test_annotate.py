@@ -95,17 +95,20 @@ def export(tool, tasks_path, path):
     return wanted
 
 
+def in_browser(text, offset):
+    return len(text[:offset].encode("utf-16-le")) // 2
+
+
+def code_points(text, offset):
+    return len(text.encode("utf-16-le")[: 2 * offset].decode("utf-16-le"))
+
+
 def by_label_studio(task):
     text = task["data"]["text"]
-
-    def in_browser(offset):
-        return len(text[:offset].encode("utf-16-le")) // 2
-
-    def code_points(offset):
-        return len(text.encode("utf-16-le")[: 2 * offset].decode("utf-16-le"))
-
     values = [result["value"] for prediction in task["predictions"][:1] for result in prediction["result"]]
-    spans = [CharSpan(code_points(v["start"]), code_points(v["end"]), v["labels"][0], v["text"]) for v in values]
+    spans = [
+        CharSpan(code_points(text, v["start"]), code_points(text, v["end"]), v["labels"][0], v["text"]) for v in values
+    ]
     assert all(text[span.start : span.end] == span.text for span in spans)
     spans = corrected(text, spans)
     result = [
@@ -115,7 +118,12 @@ def by_label_studio(task):
             "to_name": "text",
             "type": "labels",
             "origin": "manual",
-            "value": {"start": in_browser(s.start), "end": in_browser(s.end), "text": s.text, "labels": [s.type]},
+            "value": {
+                "start": in_browser(text, s.start),
+                "end": in_browser(text, s.end),
+                "text": s.text,
+                "labels": [s.type],
+            },
         }
         for index, s in enumerate(spans)
     ]
@@ -124,8 +132,10 @@ def by_label_studio(task):
 
 
 def by_doccano(task):
-    spans = corrected(task["text"], [CharSpan(s, e, kind, task["text"][s:e]) for s, e, kind in task["label"]])
-    task["label"] = [[span.start, span.end, span.type] for span in spans]
+    text = task["text"]
+    before = [CharSpan(code_points(text, start), code_points(text, end), kind) for start, end, kind in task["label"]]
+    spans = corrected(text, [span._replace(text=text[span.start : span.end]) for span in before])
+    task["label"] = [[in_browser(text, span.start), in_browser(text, span.end), span.type] for span in spans]
     task["Comments"] = []
     return task["document"], spans
 

@@ -123,7 +123,7 @@ def test_of_any_spans_on_any_text_each_is_kept_or_listed_and_the_kept_ones_are_w
     try:
         path = folder / "x.jsonl"
         path.write_text(json.dumps({"text": text, "label": [[0, 0, "A"], *spans]}) + "\n", encoding="utf-8")
-        found = recognise(path)
+        found = recognise(path, offsets="code points")
         report = Report()
         (document,) = read(path, found.format, report)
     finally:
