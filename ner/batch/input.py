@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from gzip import BadGzipFile
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
+from zipfile import BadZipFile, ZipFile
 
 import fsspec
 import pyarrow as pa
@@ -31,12 +32,16 @@ BUFFER_BYTES = 1 << 20
 PARQUET_ROWS = 256  # decoded at a time
 SHOWN_CHARS = 500  # of a bad row's content, in the side file
 STAMPS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "modified", "updated", "created")
-DAMAGED = (EOFError, zlib.error, lzma.LZMAError, BadGzipFile, pa.ArrowInvalid)
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError, BadGzipFile, BadZipFile, NotImplementedError, pa.ArrowInvalid)
 NOT_UTF8 = "not UTF-8"
 
 
 class Source(NamedTuple):
-    """A file of the input. name: beneath the input's folder, or the file's own; stamp: changes when the file does."""
+    """A file of the input, or a member of a zip archive there.
+
+    name: beneath the input's folder, or the file's own; stamp: changes when the file does. member: its number in the
+    archive. fault: why no row of it can be read.
+    """
 
     name: str
     path: str
@@ -44,6 +49,8 @@ class Source(NamedTuple):
     compression: str | None
     size: int
     stamp: str
+    member: int | None = None
+    fault: str = ""
 
 
 class Input(NamedTuple):
@@ -95,10 +102,15 @@ def find_input(address: str) -> Input:
     root = path.rstrip("/") + "/"
     named = {name.removeprefix(root) if is_folder else name.rpartition("/")[2]: name for name in listing}
     seen = {name: key for name, key in named.items() if not (is_folder and _is_hidden(name))}
-    sources = [source for name in sorted(seen) if (source := _source(name, seen[name], listing[seen[name]]))]
+    sources, others = [], 0
+    for name in sorted(seen):
+        parts = _members(files, name, seen[name], listing[seen[name]])
+        readable = [part for part in parts if part is not None]
+        sources += readable
+        others += len(parts) - len(readable)
     if not sources:
         raise NerError(f"{address} holds no {', '.join(READERS)} (.gz, .bz2, .xz, .zip of these too): nothing to read.")
-    return Input(files, path, sources, len(seen) - len(sources))
+    return Input(files, path, sources, others)
 
 
 def records(source_files: Input, source: Source, max_chars: int) -> Iterator[Record]:
@@ -108,6 +120,9 @@ def records(source_files: Input, source: Source, max_chars: int) -> Iterator[Rec
     that is damaged itself ends with a Bad.
     """
     line = 0
+    if source.fault:
+        yield 1, Bad(source.fault, ""), source.size
+        return
     try:
         for line, record, position in READERS[source.kind](source_files.files, source, max_chars):
             yield line, record, position
@@ -125,10 +140,21 @@ def unreadable(name: str, error: OSError) -> NerError:
 @contextmanager
 def opened(files: Any, source: Source) -> Iterator[tuple[io.BufferedReader, Callable[[], int]]]:
     """Open a file decompressed, with a count of how many of its own bytes were read."""
-    with files.open(source.path, "rb") as raw:
+    with _file(files, source) as raw:
         stream = compr[source.compression](raw, mode="rb") if source.compression else raw
         with io.BufferedReader(stream, BUFFER_BYTES) as buffered:
             yield buffered, raw.tell if source.compression else buffered.tell
+
+
+@contextmanager
+def _file(files: Any, source: Source) -> Iterator[Any]:
+    """Open a file as it is stored, or a member of an archive unpacked."""
+    with files.open(source.path, "rb") as raw:
+        if source.member is None:
+            yield raw
+            return
+        with ZipFile(raw) as archive, archive.open(archive.infolist()[source.member]) as unpacked:
+            yield unpacked
 
 
 def lines(stream: Any, limit: int) -> Iterator[tuple[Any, bool]]:
@@ -177,7 +203,7 @@ def read_csv(files: Any, source: Source, max_chars: int) -> Iterator[Record]:
 
 def read_parquet(files: Any, source: Source, max_chars: int) -> Iterator[Record]:
     """Yield a record a row, decoded a few hundred at a time, whatever the size of a row group."""
-    with files.open(source.path, "rb") as raw:
+    with _file(files, source) as raw:
         table = pq.ParquetFile(raw, buffer_size=BUFFER_BYTES, pre_buffer=False)
         number, total = 0, max(table.metadata.num_rows, 1)
         for batch in table.iter_batches(batch_size=PARQUET_ROWS):
@@ -204,6 +230,37 @@ def shown(content: Any) -> str:
     elif not isinstance(content, str):
         content = json.dumps(content, ensure_ascii=False, default=str)
     return content[:SHOWN_CHARS].rstrip("\r\n").encode("utf-8", "replace").decode()
+
+
+def _members(files: Any, name: str, path: str, about: dict[str, Any]) -> list[Source | None]:
+    """Return a file as a source, or the members of a zip archive as one each; None for each that holds no rows.
+
+    An archive that cannot be opened is one source with a fault.
+    """
+    whole = _source(name, path, about)
+    if about["type"] != "file" or PurePosixPath(name).suffix.lower() != ".zip":
+        return [whole]
+    broken = Source(name, path, "", None, about.get("size") or 0, "")
+    try:
+        with files.open(path, "rb") as raw, ZipFile(raw) as archive:
+            infos = list(enumerate(archive.infolist()))
+    except (BadZipFile, EOFError, ValueError) as error:
+        return [broken._replace(fault=f"no zip archive, or cut short ({error})")]
+    members: list[Source | None] = []
+    for index, info in infos:
+        if info.is_dir() or _is_hidden(info.filename):
+            continue
+        inner = {"type": "file", "size": info.file_size}
+        member = _source(f"{name}/{info.filename}", path, inner)
+        if member is None and whole is not None and not PurePosixPath(info.filename).suffix:
+            member = whole._replace(name=f"{name}/{info.filename}", compression=None, size=info.file_size)
+        if member is not None:
+            fault = "encrypted: unpack it with its password first" if info.flag_bits & 1 else ""
+            member = member._replace(member=index, stamp=f"{info.CRC:08x}", fault=fault)
+        members.append(member)
+    if whole is not None and not any(members):
+        return [broken._replace(fault=f"the archive holds no {', '.join(READERS)}")]
+    return members
 
 
 def _source(name: str, path: str, about: dict[str, Any]) -> Source | None:

@@ -67,7 +67,7 @@ def told_by_texts(documents: Iterable[tuple[str, str, Sequence[CharSpan]]]) -> s
             return UTF16 if counts[1] > counts[0] else CODE_POINTS
     place, (one, other), _ = differing[0]
     raise CorpusError(
-        f"{place} reads {one!r} in code points, and {other!r} in UTF-16 units, which browsers and so doccano count, and "
+        f"{place} reads {one!r} in code points, and {other!r} in UTF-16 units, which browsers and doccano count, and "
         f"the texts do not tell which is meant (nor do {len(differing) - 1:,} others): say offsets=utf-16 or "
         f"'offsets=code points' (with --set)."
     )
