@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ner.common.files import sha256_file
 from ner.data.sources.base_encoder import fetch_base
-from ner.errors import ModelError, SourceError
+from ner.errors import CatalogError, ModelError, SourceError
+from ner.training.recipe_facts import encoder_facts
 from waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,6 +109,32 @@ def test_the_checksums_of_a_catalogue_entry_hold_for_the_hub_too(here, hub, tiny
     with pytest.raises(SourceError, match=r"config\.json is not the file that catalog\.yaml describes"):
         fetch_base("distilbert-base-uncased", Path("models/base"))
     assert not list(Path("models").iterdir())
+
+
+def test_what_the_catalogue_says_of_an_encoders_training_lies_beside_its_weights(here, tiny_encoder):
+    entry = {
+        "kind": "files",
+        "description": "d",
+        "license": "MIT",
+        "url": "https://example.org",
+        "folder": "local/mine",
+    }
+    folder = put(tiny_encoder, here / "local" / "mine")
+    entry["files"] = {path.name: sha256_file(path) for path in folder.iterdir()}
+    tree = yaml.safe_load((here / "catalog.yaml").read_text())
+
+    def fetch(recipe):
+        tree["encoders"]["mine"] = entry | {"recipe": recipe}
+        (here / "catalog.yaml").write_text(yaml.safe_dump(tree))
+        return fetch_base("mine", Path("models/base"))
+
+    fetch({"dropped_layers": 1, "learning_rate": 3e-4})
+    assert encoder_facts(Path("models/base")).known == {"dropped_layers": 1, "learning_rate": 3e-4}
+    assert "recipe" not in json.loads(Path("models/base.json").read_text())
+    with pytest.raises(CatalogError, match="unknown key 'layers' .known: epochs, keep"):
+        fetch({"layers": 1})
+    with pytest.raises(CatalogError, match="learning_rate is 3, need less than 1"):
+        fetch({"learning_rate": 3})
 
 
 def test_the_stage_fails_in_one_line_and_keeps_the_encoder_that_was_there(checkout, tiny_encoder):

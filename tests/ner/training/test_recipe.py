@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ner.common.files import read_params
 from ner.data.prepared import read_manifest, read_split
@@ -14,7 +15,8 @@ from ner.training.recipe import RULES, CorpusFacts, EncoderFacts, problems, reso
 from ner.training.recipe_facts import corpus_facts, encoder_facts
 from training_folder import NUMBERS
 
-WRITTEN = read_params(Path(__file__).resolve().parents[3] / "tests/data/params.yaml").train
+DATA = Path(__file__).resolve().parents[3] / "tests/data"
+WRITTEN = read_params(DATA / "params.yaml").train
 CONLL = CorpusFacts(946, 14041, 253142, {"LOC": 7140, "MISC": 3438, "ORG": 6321, "PER": 6600}, 5942)
 TWENTY = CorpusFacts(20, 230, 4662, {"LOC": 209, "MISC": 118, "ORG": 80, "PER": 88}, 1388)
 MPNET = EncoderFacts("mpnet", 12, 768, 109_486_978, {"learning_rate": 1e-4, "dropped_layers": 6})
@@ -75,6 +77,16 @@ def test_an_encoder_that_nobody_described_keeps_its_layers_and_gets_a_rate_by_it
     recipe = chosen(CONLL, replace(UNKNOWN, hidden_size=hidden))
     assert recipe.dropped_layers == 0 and recipe.learning_rate == pytest.approx(rate, rel=0.01)
     assert recipe.new_learning_rate >= recipe.learning_rate
+
+
+def test_another_encoder_of_the_catalogue_needs_its_name_and_nothing_else():
+    encoders = yaml.safe_load((DATA / "catalog.yaml").read_text())["encoders"]
+    known = {name: encoders[name].get("recipe", {}) for name in encoders}
+    assert chosen(CONLL, replace(MPNET, known=known["all-mpnet-base-v2"])) == chosen(CONLL, MPNET)
+    recipe = chosen(CONLL, EncoderFacts("bert", 6, 384, 22_713_216, known["all-minilm-l6-v2"]))
+    assert (recipe.dropped_layers, recipe.learning_rate) == (0, 3e-4)
+    recipe = chosen(CONLL, EncoderFacts("distilbert", 6, 768, 66_362_880, known["distilbert-base-uncased"]))
+    assert (recipe.dropped_layers, recipe.learning_rate) == (0, 5e-5)
 
 
 def test_layers_that_are_frozen_by_hand_are_not_left_out():
