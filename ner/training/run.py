@@ -100,15 +100,24 @@ def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkp
         trainer.remove_callback(PrinterCallback)  # the log's own lines say the same, with the time left
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
         if trainer.is_world_process_zero():
-            trained = trainer.accelerator.unwrap_model(trainer.model)
-            merge_twins(trained)
-            with replacing_folder(model_folder) as temporary:
-                trained.save_pretrained(temporary, max_shard_size="100GB")
-                tokenizer.save_pretrained(temporary)
-            weights, state = sha256_file(model_folder / "model.safetensors"), trainer.state
-            log.write(state.log_history, weights, kept_step(state))
+            weights, kept = write_model(trainer, tokenizer, model_folder), kept_step(trainer.state)
+            if kept < trainer.state.global_step:
+                print(
+                    f"the weights are those of step {kept} of {trainer.state.global_step}, the best epoch", flush=True
+                )
+            log.write(trainer.state.log_history, weights, kept)
             shutil.rmtree(folder, ignore_errors=True)
         trainer.accelerator.wait_for_everyone()
+
+
+def write_model(trainer: TokenTrainer, tokenizer: Any, folder: Path) -> str:
+    """Write the trained model and its tokenizer, and return the sha256 of the weights."""
+    trained = trainer.accelerator.unwrap_model(trainer.model)
+    merge_twins(trained)
+    with replacing_folder(folder) as temporary:
+        trained.save_pretrained(temporary, max_shard_size="100GB")
+        tokenizer.save_pretrained(temporary)
+    return sha256_file(folder / "model.safetensors")
 
 
 def documents(split: Split, params: EncodingParams) -> list[int] | None:
