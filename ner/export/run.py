@@ -81,9 +81,8 @@ def write_models(root: Path, models: Path, formats: tuple[str, ...]) -> None:
 def calibration_windows(root: Path) -> list[list[int]]:
     """Return subword ids of some windows from all over the training split."""
     from ner.data.prepared import read_split
-    from ner.encoding.tokenizer import load_tokenizer
+    from ner.encoding.tokenizer import MAX_LENGTH, load_tokenizer
     from ner.encoding.windows import encode_windows
-    from ner.inference.tagger import MAX_LENGTH
 
     tokenizer, split = load_tokenizer(root / RELEASE), read_split(root / PREPARED, "train")
     length = read_config(root / RELEASE).get(MAX_LENGTH, min(tokenizer.model_max_length, 512))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ner.encoding.tokenizer import load_tokenizer
+from ner.encoding.tokenizer import MAX_LENGTH, load_tokenizer, padding_id
 from ner.encoding.windows import Window
 from ner.errors import ModelError
 from ner.inference.overlap import OVERLAP, prediction_windows
@@ -16,7 +16,6 @@ from ner.inference.parallel import side_by_side
 from ner.inference.probability import TEMPERATURE, softmax
 from ner.inference.text import LANGUAGE, LANGUAGE_KEY
 
-MAX_LENGTH = "ner_max_length"  # key in the model's config.json: the window that it was trained with, in subwords
 BATCH_SUBWORDS = {"cpu": 256, "cuda": 32768}  # of a batch, padding included; on a CPU each thread has its own batch
 WEIGHTS, ONNX = "model.safetensors", "model.onnx"
 _AGAIN = "run `dvc repro train`, which writes the model"
@@ -137,7 +136,7 @@ class Tagger:
     @torch.inference_mode()
     def _forward(self, windows: list[Window]) -> list[np.ndarray]:
         longest = max(len(window.input_ids) for window in windows)
-        ids = torch.full((len(windows), longest), self.tokenizer.pad_token_id)
+        ids = torch.full((len(windows), longest), padding_id(self.tokenizer))
         mask = torch.zeros((len(windows), longest), dtype=torch.long)
         for row, window in enumerate(windows):
             ids[row, : len(window.input_ids)] = torch.tensor(window.input_ids)

@@ -17,17 +17,14 @@ neither reads more subwords than before. What is mixed (iPhone, McGrath) may be 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import nn
 
-from ner.encoding.tokenizer import load_tokenizer
+from ner.encoding.tokenizer import rewritten
 
 LOWER, CAPITAL, UPPER = range(3)  # kinds of pieces
-VOCABULARY, CONFIG = "tokenizer.json", "tokenizer_config.json"
 
 
 @dataclass(frozen=True)
@@ -53,31 +50,27 @@ def read_case(tokenizer: Any) -> tuple[Any, Twins]:
 
     Accents are taken off as before. Ids of old pieces stay.
     """
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        tokenizer.save_pretrained(folder)
-        vocabulary = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        strips = vocabulary["normalizer"].get("strip_accents") is not False
-        vocabulary["normalizer"] |= {"lowercase": False, "strip_accents": strips}
+    twins: list[Twins] = []
+
+    def change(settings: dict[str, Any], config: dict[str, Any]) -> None:
+        strips = settings["normalizer"].get("strip_accents") is not False
+        settings["normalizer"] |= {"lowercase": False, "strip_accents": strips}
         config |= {"do_lower_case": False, "strip_accents": strips}
-        twins = _extend(vocabulary["model"]["vocab"], {token["content"] for token in vocabulary["added_tokens"]})
-        for file, content in ((VOCABULARY, vocabulary), (CONFIG, config)):
-            (folder / file).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-        for old in folder.glob("vocab.*"):
-            old.unlink()
-        return load_tokenizer(folder), twins
+        added = {token["content"]: token["id"] for token in settings["added_tokens"]}
+        twins.append(_extend(settings["model"]["vocab"], added))
+
+    return rewritten(tokenizer, change), twins[0]
 
 
-def _extend(vocabulary: dict[str, int], special: set[str]) -> Twins:
-    """Add the twins to the vocabulary in the order of the ids."""
-    plain = list(range(max(vocabulary.values()) + 1))
+def _extend(vocabulary: dict[str, int], added: dict[str, int]) -> Twins:
+    """Add the twins to the vocabulary in the order of the ids, behind those of the added tokens, which have none."""
+    plain = list(range(max(*vocabulary.values(), *added.values()) + 1))
     kinds = [LOWER] * len(plain)
     for piece, index in sorted(vocabulary.items(), key=lambda item: item[1]):
-        if piece in special or (piece.startswith("[") and piece.endswith("]") and len(piece) > 1):
+        if piece in added or (piece.startswith("[") and piece.endswith("]") and len(piece) > 1):
             continue
         for twin, kind in _written(piece):
-            if twin not in vocabulary:
+            if twin not in vocabulary and twin not in added:
                 vocabulary[twin] = len(plain)
                 plain.append(index)
                 kinds.append(kind)

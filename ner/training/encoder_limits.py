@@ -13,6 +13,8 @@ from ner.errors import ParamsError
 from ner.params import Params, TrainParams
 
 LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")  # what encoders call it in their config.json
+# count positions from behind the padding piece
+FROM_PADDING = {"camembert", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"}
 BEYOND_REASON = 1e9  # subwords in a window
 
 
@@ -58,8 +60,10 @@ def longest_window(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> f
     limit = tokenizer.get("model_max_length") or inf
     if limit < BEYOND_REASON:
         return limit
-    has_positions = config.get("position_biased_input", True)  # false: DeBERTa, which counts distances alone
-    return config.get("max_position_embeddings") or inf if has_positions else inf
+    positions = config.get("max_position_embeddings") or config.get("n_positions") or inf
+    if not config.get("position_biased_input", True):  # DeBERTa, which counts distances alone
+        return inf
+    return positions - config.get("pad_token_id", 1) - 1 if config.get("model_type") in FROM_PADDING else positions
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments, lo
 
 from ner.common.files import read_json, replacing_folder, sha256_file
 from ner.data.prepared import Split, read_manifest, read_split, to_tags
+from ner.encoding.tokenizer import padding_id
 from ner.encoding.windows import Window, token_labels
 from ner.errors import NerError
 from ner.evaluation.scoring import micro_scores
@@ -33,7 +34,7 @@ from ner.training.checkpoints import EndEarly, SaveAfterEvaluation, checkpoint_k
 from ner.training.device import compute_the_same_again, computes_in_half, pick_precision, use_gpu
 from ner.training.encoder_limits import check_parameters
 from ner.training.memory import keep_memory
-from ner.training.model import load_reader, new_model, parameter_groups
+from ner.training.model import check_reads, load_reader, new_model, parameter_groups
 from ner.training.recipe import table
 from ner.training.recipe_facts import choose
 from ner.training.trainer import Judge, TokenTrainer
@@ -81,6 +82,7 @@ def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkp
     arguments = training_arguments(recipe, folder, len(plan))
     set_seed(recipe.seed)
     model = new_model(base, manifest["labels"], params.encoding, recipe, twins)
+    check_reads(model, tokenizer, params.encoding.max_length)
     groups = parameter_groups(model, recipe)
     about = facts(recipe, windows, plan, split) | {"recipe": {choice.key: choice.why for choice in choices}}
     log.start(params, manifest, read_json(base.with_suffix(".json")), about, folder)
@@ -94,7 +96,7 @@ def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkp
             judge=judge(tokenizer, validation, params),
             half=computes_in_half(recipe),
             label_smoothing=recipe.label_smoothing,
-            pad_token_id=tokenizer.pad_token_id,
+            pad_token_id=padding_id(tokenizer),
             callbacks=[SaveAfterEvaluation(), EndEarly(recipe.patience), *log.callbacks()],
         )
         trainer.remove_callback(PrinterCallback)  # the log's own lines say the same, with the time left
