@@ -84,6 +84,7 @@ def register(root: Path, home: Path, names: Sequence[str]) -> tuple[dict[str, st
     os.environ.update(environment)  # the registry is asked in this process
     run = LiveRun.open("bench", "serving", {}, {})
     run.close("FINISHED")
+    assert run.run_id
     versions = {}
     folders = {OURS: root / RELEASE}
     if INT8 in names:

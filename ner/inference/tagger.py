@@ -17,6 +17,7 @@ from ner.inference.probability import TEMPERATURE, softmax
 from ner.inference.text import LANGUAGE, LANGUAGE_KEY
 
 BATCH_SUBWORDS = {"cpu": 256, "cuda": 32768}  # of a batch, padding included; on a CPU each thread has its own batch
+ONE_MORE = 24  # subwords take as long as one batch more does by itself, on one thread
 WEIGHTS, ONNX = "model.safetensors", "model.onnx"
 _AGAIN = "run `dvc repro train`, which writes the model"
 
@@ -117,9 +118,13 @@ class Tagger:
         rows: list[np.ndarray] = [np.empty(0)] * len(windows)
         done = 0
         lengths = [len(window.input_ids) for window in windows]
-        groups = list(batches(lengths, min(self.batch_subwords, -(-sum(lengths) // self.threads))))
+        threads = self.threads
+        if threads > 1:
+            groups = list(batches(lengths, min(self.batch_subwords, -(-sum(lengths) // threads))))
+        else:
+            groups = list(batches(lengths, self.batch_subwords, ONE_MORE))
         work = [[windows[index] for index in group] for group in groups]
-        for group, outputs in zip(groups, side_by_side(self._forward, work, self.threads), strict=True):
+        for group, outputs in zip(groups, side_by_side(self._forward, work, threads), strict=True):
             for index, values in zip(group, outputs, strict=True):
                 rows[index] = values
             done += len(group)
@@ -146,14 +151,20 @@ class Tagger:
         return [outputs[row, window.positions] for row, window in enumerate(windows)]
 
 
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Yield indices of windows by falling length, in groups of at most `budget` subwords when padded, or of one
-    window.
+def batches(lengths: Sequence[int], budget: int, padding: float = float("inf")) -> Iterator[list[int]]:
+    """Yield indices of windows by falling length, in groups of at most `budget` subwords when padded, or of one window.
+
+    padding: subwords of it that a group may have at most.
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     first = 0
     while first < len(order):
-        last = first + max(1, budget // max(1, lengths[order[first]]))
+        longest, last, padded = lengths[order[first]], first + 1, 0
+        while last < len(order) and longest * (last + 1 - first) <= budget:
+            padded += longest - lengths[order[last]]
+            if padded > padding:
+                break
+            last += 1
         yield order[first:last]
         first = last
 

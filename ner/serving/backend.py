@@ -156,6 +156,8 @@ class Backend:
                 self._child = Child([*self._command, path], self._environment, self._hear, lambda status: self._end())
                 waits = [asyncio.create_task(event.wait()) for event in (self._connected, self.ended)]
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                for wait in waits:
+                    wait.cancel()
             finally:
                 server.close()
         if not self._connected.is_set():

@@ -25,6 +25,7 @@ from ner.serving.rollover import Switch
 LETTERS = 4  # in a subword, about
 WAIT_S = 0.01  # for more rows, where another batch is being read
 PACE_S = 0.001  # a subword takes about so long
+LONGER = 2  # times a batch, at once to a lane where many wait: the model sorts them by their true lengths
 LOOK_AT = 256  # waiting rows, for those that suit
 TOO_LONG = "the model took too long: send less at once, or use ner batch."
 
@@ -128,14 +129,15 @@ class Queue:
             backend = first.work.backend or self._switch.live
             if backend is None or self._busy >= backend.about.lanes:
                 return []
-            budget = backend.about.budget
-            if first.size > budget and self._busy_long >= backend.about.lanes - 1:
+            budget, lanes = backend.about.budget, backend.about.lanes
+            if first.size > budget and self._busy_long >= lanes - 1:
                 continue  # long ones leave a lane to short ones
+            room = min(max(budget, sum(item.size for item in head) // lanes), LONGER * budget)
             suiting = [item for item in head if item is not first and suits(first, item, backend)]
             batch, longest = [first], first.size
             for other in sorted(suiting, key=lambda item: abs(item.size - first.size)):
                 longest = max(longest, other.size)
-                if longest * (len(batch) + 1) > budget:
+                if longest * (len(batch) + 1) > room:
                     break
                 batch.append(other)
             return batch

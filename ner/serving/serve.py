@@ -1,4 +1,4 @@
-"""Serves the champion on this machine: `mlflow models serve`, and a front that checks, explains and drops no request.
+"""Serves the champion on this machine: a process that holds the model, and a front that drops no request.
 
 Run     ner serve [--model ner/3]      (make serve)
 Reads   the MLflow registry (MLFLOW_TRACKING_URI, else the store in mlflow/data), through `python -m
@@ -87,8 +87,8 @@ async def serve(
             alias = reference.partition("@")[2] or None
             address = shown_uri(uri).rstrip("/") if uri.startswith("http") else None
             queue = Queue(switch, HELD * settings.max_bytes, settings.timeout_s, store, metrics)
-            app = make_app(Api(switch, queue, metrics, settings.max_bytes, alias, address))
-            app = Watched(Door(app, settings.access), metrics, settings.log == "json")
+            api = Api(switch, queue, metrics, settings.max_bytes, alias, address)
+            app = Watched(Door(make_app(api), settings.access), metrics, settings.log == "json")
             await _until_signal(app, door, switch, partial(_ready, reference, settings, say))
         finally:
             await asyncio.gather(follower.stop(), switch.stop())

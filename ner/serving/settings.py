@@ -83,6 +83,7 @@ def child_environment(uri: str) -> dict[str, str]:
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "TQDM_DISABLE": "1",
         "MALLOC_ARENA_MAX": "2",  # or each thread keeps what it had
+        "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256",  # code for shapes of batches, of which there are many
         "TOKENIZERS_PARALLELISM": "false",  # batches are read side by side instead
     }
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ner.inference.parallel import side_by_side
-from ner.inference.tagger import Tagger
+from ner.inference.tagger import Tagger, batches
 from waiting import PATIENCE_S
 
 
@@ -61,3 +61,11 @@ def test_a_model_says_the_same_with_one_thread_and_with_several(tiny_model):
         torch.set_num_threads(number)
         found.append(np.concatenate(tagger.logits(sentences)))
     assert found[0] == pytest.approx(found[1], abs=1e-5)
+
+
+def test_windows_of_unlike_length_are_read_apart_rather_than_padded_much():
+    lengths = [35, 14, 16, 33, 15]
+    assert list(batches(lengths, 256)) == [[0, 3, 2, 4, 1]]
+    assert list(batches(lengths, 256, padding=10)) == [[0, 3], [2, 4, 1]]
+    assert list(batches(lengths, 40, padding=10)) == [[0], [3], [2, 4], [1]]
+    assert list(batches([], 256, padding=10)) == []
