@@ -67,7 +67,7 @@ def _scores(path: Path, form: Format) -> Iterator[tuple[str, Scores]]:
         scores: Scores = {}
         for item in items if isinstance(items, list) else []:
             value = _score(item)
-            for span in (spans_in(item, form.labels) or []) if value is not None else []:
+            for span in (spans_in(item, form.labels, text) or []) if value is not None else []:
                 key = span.type, _words(span.text or text[max(span.start, 0) : max(span.end, 0)])
                 scores[key] = min(_checked(value, f"{path.name}, {place}", key), scores.get(key, 1.0))
         yield text, scores

@@ -50,14 +50,14 @@ def test_spans_of_any_tool_and_their_scores_become_tasks_without_a_model(writer,
     rows = [
         {"id": i, "text": t, field: [WRITERS[writer](t, *span) for span in some]} for i, (t, some) in enumerate(SPANS)
     ]
-    chosen = annotate(tmp_path / "tasks", "doccano", Request(9, spans=written(tmp_path / "spans.jsonl", rows)))
+    chosen = annotate(tmp_path / "tasks", "prodigy", Request(9, spans=written(tmp_path / "spans.jsonl", rows)))
     assert [one.document.name for one in chosen] == ["1", "0"]  # less sure
     assert chosen[0].why == "LOC 'Rotterdam' 0.50; PER 'Yusuf Demir' 0.88"
     assert chosen[1].score == pytest.approx(100 * (0.1 + 0.25 + 0.01 * chosen[1].tokens) / 20)
-    tasks = {task["document"]: task for task in lines(tmp_path / "tasks")}
+    tasks = {task["meta"]["document"]: task for task in lines(tmp_path / "tasks")}
     for index, (_, some) in enumerate(SPANS):
-        assert tasks[str(index)]["label"] == [list(span[:3]) for span in some]
-        assert tasks[str(index)]["model"] == str(tmp_path / "spans.jsonl")
+        assert [(s["start"], s["end"], s["label"]) for s in tasks[str(index)]["spans"]] == [span[:3] for span in some]
+        assert tasks[str(index)]["meta"]["model"] == str(tmp_path / "spans.jsonl")
 
 
 def test_the_tables_of_ner_batch_are_spans_too(tmp_path):
