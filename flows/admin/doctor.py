@@ -6,6 +6,8 @@ Exits with 1 where there is a problem; warnings alone are 0. It writes nothing.
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -14,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from pathlib import Path
 from time import time
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import httpx
 import typer
@@ -29,6 +31,7 @@ from ner.tracking.mlflow_store import shown_uri
 
 ANSWERS_WITHIN_S, REMOTE_WITHIN_S = 3.0, 6.0
 CLOCKS_APART_S = 10
+T = TypeVar("T")
 SHOWN = 3  # names in a sentence
 
 
@@ -36,6 +39,7 @@ def examine(root: Path) -> Iterator[Finding]:
     """Yield every finding, machine first. Raises ParamsError where params.yaml cannot be read."""
     params = read_params()
     remote = _aside(lambda: reach_remote(root))  # the slow ones first, side by side
+    registry = _aside(lambda: list(check_registry(params.registry.model)))
     where = addresses(root, os.environ)
     asked = {name: _aside(lambda url=url, name=name: ask_server(name, url)) for name, url in where.items()}
     yield from machine(root, params)
@@ -48,7 +52,7 @@ def examine(root: Path) -> Iterator[Finding]:
     yield _result(remote, "remote", REMOTE_WITHIN_S)
     answers = "mlflow" not in asked or _result(asked["mlflow"], "mlflow", 0).verdict != PROBLEM
     if answers:
-        yield from _guarded("registry", lambda: check_registry(params.registry.model))
+        yield from registry.result()
     else:
         yield Finding("registry", WARNING, "not checked, since MLflow does not answer.")
 
@@ -163,10 +167,17 @@ def reach_remote(root: Path) -> Finding:
 
 
 def check_registry(model: str) -> Iterator[Finding]:
-    """Yield a finding for champion and challenger each: whether the files of its version are there."""
-    from ner.registry.aliases import read_aliases
+    """Yield a finding for champion and challenger each: whether the files of its version are there.
 
-    for alias, state in read_aliases(model).items():
+    A process of its own asks, since MLflow is imported for seconds.
+    """
+    command = [sys.executable, "-m", "ner.registry.aliases", model]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no word why"])[-1].removeprefix("registry: ")
+        yield Finding("registry", PROBLEM, reason)
+        return
+    for alias, state in json.loads(done.stdout).items():
         if state is None:
             what = "a person sets it in the MLflow UI" if alias == "champion" else "`make train` registers one"
             yield Finding(alias, OK, f"no version of {model} has the alias; {what}.")
@@ -184,9 +195,9 @@ def _guarded(name: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Find
         yield Finding(name, PROBLEM, str(error))
 
 
-def _aside(check: Callable[[], Finding]) -> Future[Finding]:
+def _aside(check: Callable[[], T]) -> Future[T]:
     """Run the check in a thread that the end of the process does not wait for."""
-    future: Future[Finding] = Future()
+    future: Future[T] = Future()
 
     def run() -> None:
         try:

@@ -1,7 +1,13 @@
-"""Where the aliases of a registered model point, and whether the files of those versions are there."""
+"""Where the aliases of a registered model point, and whether the files of those versions are there.
 
+Run     python -m ner.registry.aliases ner       (as JSON; beside other work, since MLflow takes seconds to import)
+"""
+
+import json
+import sys
 from collections.abc import Iterable
 
+from ner.common.cli import run_stage
 from ner.registry.versions import has_files
 from ner.tracking.mlflow_store import NOT_THERE, client, exists, registry_errors
 
@@ -29,3 +35,7 @@ def read_aliases(model: str, aliases: Iterable[str] = ALIASES) -> dict[str, tupl
                 continue
             versions[alias] = (str(version.version), has_files(version))
     return versions
+
+
+if __name__ == "__main__":
+    run_stage("registry", lambda: print(json.dumps(read_aliases(sys.argv[1]))))

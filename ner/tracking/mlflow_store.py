@@ -257,6 +257,6 @@ def _sentence(error: Exception) -> str:
     if "readonly database" in text or "read-only" in text.lower():
         return f"{where} is read-only: make its file and its folder writable, then run the same command again."
     if is_full(text):
-        return f"{where} cannot be read or written: {no_room()}, then run the same command again."
+        return f"{where}: {no_room()}, then run the same command again."
     first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return f"{where} refuses: {first[:300].rstrip('.')}."
