@@ -16,7 +16,8 @@ if stage == "train":
     print("\r 0%", end="\r", flush=True)
     print("100%\nlearning rate", params["train"]["learning_rate"], flush=True)
     Path("started").touch()
-    time.sleep(params["train"]["epochs"] if params["train"]["epochs"] >= 60 else 0)
+    epochs = params["train"]["epochs"]
+    time.sleep(epochs if epochs != "auto" and epochs >= 60 else 0)
     Path("model.txt").write_text(str(params["train"]))
 if stage == "evaluate":
     scores = {"precision": 0.93, "recall": 0.95, "f1": 0.94, "accuracy": 0.99, "support": 7}
