@@ -10,6 +10,7 @@ The same name again is a second delivery: new checksums, held to the profile of 
 that are imported when it is recognised and told of, since they take seconds.
 """
 
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from ner.common.files import PARAMS, write_json
 from ner.common.progress import on_progress
 from ner.common.yaml_edit import YamlFile, put, quoted
 from ner.data.formats import FORMATS, OPTIONS, Recognised, read, recognise
+from ner.data.formats.format_detection import TAGGED
 from ner.data.onboarding.catalog_entry import default_name, merged, new_entry
 from ner.data.onboarding.language import UNKNOWN, guess_language
 from ner.data.sources.catalog import CATALOG, read_catalog, resolve_encoder
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from ner.data.onboarding.preview import SeenData
 
 BASE = Path("models/base")
+SOUND = "validation: nothing that was measured breaks a limit; without --dry-run every expectation is checked"
 LOOKED_AT = 2000  # documents whose words tell the language
 
 
@@ -68,6 +71,8 @@ def new_data(path: Path, options: Options) -> None:
         )
     recognised = recognise(path, options.format, on_progress(f"recognising {path}"), **settings_of(options.settings))
     print("\n".join(recognised.lines()), flush=True)
+    if recognised.format.name not in TAGGED:
+        import_spacy_alone()
     name = options.name or default_name(path)
     catalog, params = YamlFile(CATALOG), YamlFile(PARAMS)
     entry = new_entry(recognised, path, f"{path.name}, added by ner new-data")
@@ -82,13 +87,27 @@ def new_data(path: Path, options: Options) -> None:
         seen = SeenData(name, Path(scratch), catalog.after(), old_profile)
         print("\n".join(seen.lines()), flush=True)
         changes = list(proposed(seen, params, options))
-        print("\n".join(seen.wrong(check_params(read_yaml(params.after())))), flush=True)
+        if options.dry_run and seen.is_sound(check_params(read_yaml(params.after()))):
+            print(SOUND, flush=True)
+        else:
+            print("\n".join(seen.wrong(check_params(read_yaml(params.after())))), flush=True)
     finish(seen, catalog, params, changes, options.dry_run)
     if Path(entry["folder"]).is_absolute():
         print(
             f"note: the files are outside the repository, so {CATALOG} names their folder as it is on this machine, "
             f"{entry['folder']}; to take them along, put them into local/ and run this again."
         )
+
+
+def import_spacy_alone() -> None:
+    """Import spaCy, by whose rules texts are cut, without torch, which it would import where it is there: seconds."""
+    if "torch" in sys.modules:
+        return
+    sys.modules["torch"] = None  # type: ignore[assignment]  # an import of it is an ImportError
+    try:
+        import spacy  # noqa: F401
+    finally:
+        del sys.modules["torch"]
 
 
 def settings_of(arguments: Sequence[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ner.common.files import write_json, write_text
 from ner.common.tables import plain_table
+from ner.data.onboarding.limits import raised_limits
 from ner.data.onboarding.measures import measure
 from ner.data.prepared import PROBLEMS
 from ner.data.sources.catalog import read_catalog
@@ -19,7 +20,7 @@ from ner.data.sources.join import load_source
 from ner.data.sources.manifest import reading_lines
 from ner.data.sources.prepared_writer import write_corpus
 from ner.data.validation.flat_tables import split_tables
-from ner.data.validation.profile import prepared_profile, profile_path
+from ner.data.validation.profile import needed_types, prepared_profile, profile_path
 from ner.params import Params
 
 EXAMPLES = 3  # of each cause, of what was not kept; of each expectation, of what breaks it
@@ -87,6 +88,22 @@ class SeenData:
                     is_whole = row["kind"] == "document"
                     what = "the whole document" if is_whole else f"{row['type'] or 'no type'} {row['text']!r}"
                     yield f"  {row['file']}, {row['place']}, document {row['document']}: {what}: {row['reason']}"
+
+    def is_sound(self, params: Params) -> bool:
+        """Whether a first delivery breaks no limit and lacks no type, by the measures: what ingestion wrote has no
+        other fault. Of a second delivery that is not known.
+        """
+        if self.old_profile is not None:
+            return False
+        boundaries = self.manifest["document_boundaries"]
+        limits, findings = raised_limits(self.measures, self.profile, params, boundaries)
+        counts = {split: own.entities() for split, own in self.measures.items()}
+        needed = [
+            counts[split][name]
+            for split, own in counts.items()
+            for name in needed_types(split, own.total(), self.manifest, self.profile)
+        ]
+        return not limits and not findings and all(needed) and all(own.total() for own in counts.values())
 
     def wrong(self, params: Params) -> Iterator[str]:
         """Yield what stage `validate` would stop at, with places; one line where there is nothing."""

@@ -26,6 +26,11 @@ from ner.tags import split_tag
 
 PREPARED, PROFILES = Path("data/prepared"), Path("profiles")
 QUANTILES = {"half": 0.5, "most": 0.99}  # under "half" lie half of the values, under "most" 99 % of them
+NEED_EVERY_TYPE = (
+    "train",
+    "validation",
+)  # to learn a type, and to measure it at the gate; a test set may lack a rare one
+LIKELY = 5  # entities of a type to be expected in a split by the profile: then one chance in 150 to have none
 MEMORY = 1 << 16  # distinct tokens whose scripts are remembered
 KEYS = {
     "source", "sentences", "tokens", "entities", "types", "tokens_a_sentence", "characters_a_token",
@@ -139,6 +144,19 @@ def prepared_profile(prepared: Path) -> dict[str, Any]:
                 for document, tokens, ids in zip(part.document_ids, part.tokens, part.tag_ids, strict=True):
                     measure.add((name, document), tokens, [manifest["labels"][tag] for tag in ids])
     return measure.profile(manifest["source"], manifest["document_boundaries"])
+
+
+def needed_types(
+    split: str, entities: int, manifest: Mapping[str, Any], profile: Mapping[str, Any] | None
+) -> list[str]:
+    """Return the types that must occur in a split: all of the corpus, or those that by the profile are not too rare for
+    so many entities; none in a test set.
+    """
+    if split not in NEED_EVERY_TYPE:
+        return []
+    if profile is None:
+        return list(manifest["entity_types"])
+    return [name for name, about in profile["types"].items() if about["share"] * int(entities) >= LIKELY]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

@@ -24,7 +24,7 @@ from ner.data.validation.data_docs import write_data_docs
 from ner.data.validation.expectations import Facts, suites
 from ner.data.validation.flat_tables import CHUNK, CHUNKED, SplitTables, Tables, split_tables
 from ner.data.validation.merge import AS_A_WHOLE, merged, of_more_rows
-from ner.data.validation.profile import read_profile
+from ner.data.validation.profile import needed_types, read_profile
 from ner.data.validation.report import failure, reduce_results
 from ner.errors import ValidationFailed
 from ner.params import ValidationParams
@@ -35,14 +35,6 @@ SHOWN = {
     "unexpected_index_column_names": ["place"],
     "partial_unexpected_count": EXAMPLES,
 }
-NEED_EVERY_TYPE = (
-    "train",
-    "validation",
-)  # to learn a type, and to measure it at the gate; a test set may lack a rare one
-
-LIKELY = (
-    5  # entities of a type that a split must be expected to have by the profile: then one chance in 150 to have none
-)
 
 Results = dict[str, ExpectationSuiteValidationResult]  # of one split, by table
 
@@ -164,18 +156,8 @@ def _facts(
         parquet_sha256=manifest["splits"][split]["sha256"],
         counts=(manifest.get("expected") or {}).get(split),
         labels=manifest["labels"],
-        entity_types=_needed(tables[split], manifest, profile) if split in NEED_EVERY_TYPE else [],
+        entity_types=needed_types(split, tables[split].small["split"]["entities"].iloc[0], manifest, profile),
         document_boundaries=manifest["document_boundaries"],
         profile=profile,
         was_read="annotations" in tables[split].small,
     )
-
-
-def _needed(own: SplitTables, manifest: dict[str, Any], profile: dict[str, Any] | None) -> list[str]:
-    """Return the types that must occur: all of the corpus, or those that by the profile are not too rare for this
-    split.
-    """
-    if profile is None:
-        return manifest["entity_types"]
-    entities = int(own.small["split"]["entities"].iloc[0])
-    return [name for name, about in profile["types"].items() if about["share"] * entities >= LIKELY]

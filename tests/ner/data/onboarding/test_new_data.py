@@ -1,8 +1,11 @@
 """From a file to an entry, a profile and parameters with which ingest and validate pass: `make new-data`."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,6 +103,30 @@ def test_a_dry_run_changes_nothing(root, capsys):
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
     said = capsys.readouterr().out
     assert "+  source: export" in said and "nothing is written" in said
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "conll"])
+def test_a_dry_run_of_sound_data_imports_no_heavy_library(root, suffix):
+    """Each of them takes seconds; the answer is there before one is needed."""
+    write_export(root / "local" / "export.jsonl")
+    rows = "".join(f"Ada{i} B-PER\nmet{i} O\nBo{i} B-PER\n\n" for i in range(90))
+    (root / "local" / "export.conll").write_text(rows, encoding="utf-8")
+    command = f"""if True:
+        import sys
+        from pathlib import Path
+        from ner.data.onboarding.new_data import Options, new_data
+        new_data(Path("local/export.{suffix}"), Options(dry_run=True))
+        print("heavy:", [n for n in ("great_expectations", "torch", "datasets", "transformers") if n in sys.modules])"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=True)
+    assert "nothing that was measured breaks a limit" in done.stdout and "heavy: []" in done.stdout
+
+
+def test_a_dry_run_says_what_would_stop_the_run(root, capsys):
+    write_export(root / "local" / "export.jsonl", spoil=True)
+    call(main, "local/export.jsonl", "--dry-run")
+    said = capsys.readouterr().out
+    assert "finding: validation.max_entities_not_kept" in said and "Few annotated entities are lost in reading" in said
 
 
 def test_given_splits_are_kept_and_floors_of_types_that_are_not_there_go(root, mini_folder, capsys):
