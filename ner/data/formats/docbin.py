@@ -43,6 +43,8 @@ def read_docbin(path: Path, form: Format, report: Report, progress: Progress | N
             reason = "not annotated: no token of the Doc says whether it is in an entity"
             report.listed.append(Problem("document", path.name, f"Doc {name}", name, doc.text[:80], "", reason))
             continue
+        if missing := sum(token.ent_iob == 0 and not token.is_space for token in doc):
+            report.notes["token whose annotation is missing, read as outside of every entity"] += missing
         yield report.keep(_document(doc, path, name, form.language or LANGUAGE, report))
 
 

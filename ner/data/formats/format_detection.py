@@ -190,7 +190,7 @@ def _together(
     flat = [(split, file, *recognised) for split, group in forms.items() for file, recognised in group.items()]
     labelled = [row for row in flat if row[2].name != "texts"] or flat
     if not labelled:
-        reasons = "; ".join(f"{reason}" for _, reason in skipped[:5]) or "it is empty"
+        reasons = "; ".join(r if p.name in r else f"{p.name}: {r}" for p, r in skipped[:5]) or "it is empty"
         raise _unknown(Unrecognised(f"{path}: nothing in it is recognised: {reasons}"))
     _, first, form, seen = min(labelled, key=lambda row: row[0] != "train")  # the first file of train, if there is one
     for _, file, other, _ in labelled:

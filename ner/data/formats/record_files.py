@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ner.data.formats.format import SEPARATORS, TAB
+from ner.data.formats.schemes import PREFIXED
 from ner.data.formats.text_files import LONGEST_LINE, Progress, first_lines, head, lines, pieces
 from ner.errors import CorpusError
 
@@ -53,7 +54,12 @@ def records(
     else:
         rows = table_records(path, progress)
     for place, record in rows:
-        yield place, _whole(record)
+        if isinstance(record, dict) and "classes" in record and isinstance(record.get("annotations"), list):
+            for number, inner in enumerate(record["annotations"], 1):  # NER Annotator writes one object of all
+                if inner is not None:
+                    yield f"annotation {number}", _whole(inner)
+        else:
+            yield place, _whole(record)
 
 
 def _whole(value: Any) -> Any:
@@ -267,7 +273,8 @@ def csv_records(
 def csv_rows(
     path: Path, encoding: str, separator: str, progress: Progress | None = None, quotes: bool = True
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the line number and the cells by column name of every row; an empty line is a row of empty cells.
+    """Yield the line number and the cells by column name of every row; an empty line is a row of empty cells. Where the
+    first row has a tag there is no header, and the columns are called 1, 2 and so on.
 
     Raises CorpusError for a row with another number of cells than the header has.
     """
@@ -287,11 +294,15 @@ def csv_rows(
             ) from None
         if cells is None:
             return
+        if header is None and not any(cell.strip() for cell in cells):
+            continue
         if header is None:
-            header = [cell.strip() for cell in cells]
+            is_data = any(cell == "O" or PREFIXED.fullmatch(cell) for cell in cells)
+            header = [str(n + 1) for n in range(len(cells))] if is_data else [cell.strip() for cell in cells]
             if len(set(header)) < len(header):
                 raise CorpusError(f"{path.name}, line 1: two columns have one name ({', '.join(header)[:200]}).")
-            continue
+            if not is_data:
+                continue
         if cells and len(cells) != len(header):
             raise CorpusError(
                 f"{path.name}, line {start}: {len(cells)} cells, but the header has {len(header)} "

@@ -9,6 +9,7 @@ from typing import Any
 from ner.data.formats.columns_detection import NAMES, tag_columns
 from ner.data.formats.format import SEPARATORS, Format, Unrecognised
 from ner.data.formats.record_files import CSV, JSON, container, csv_rows, csv_separator, label_names, records
+from ner.data.formats.schemes import PREFIXED
 from ner.data.formats.span_records import spans_in
 from ner.data.formats.text_files import first_lines
 from ner.data.formats.token_records import DOCUMENTS, SENTENCES, TAGS, TOKENS, named_like
@@ -17,7 +18,7 @@ from ner.errors import CorpusError
 SAMPLE = 200  # records
 MANY_TYPES = 40  # in a sample
 ROWS = 5_000  # of a CSV file with a token a row
-TEXTS = ("text", "content", "sentence", "document", "body")
+TEXTS = ("text", "content", "sentence", "document", "body", "data")
 SPANS = ("spans", "entities", "label", "labels", "annotations", "ents", "annotation")
 
 
@@ -59,7 +60,9 @@ def rows_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]] |
     quotes = options.get("quotes", not _has_bare_quotes(path, encoding, separator))
     sample = [row for _, row in islice(csv_rows(path, encoding, separator, None, quotes), ROWS)]
     names = list(sample[0]) if sample else []
-    tokens = options.get("tokens_field") or named_like(names, TOKENS)
+    is_headless = names[:1] == ["1"]
+    words = [n for n in names if is_headless and not _is_count_or_tag([row[n] for row in sample if row[n]])]
+    tokens = options.get("tokens_field") or named_like(names, TOKENS) or next(iter(words), None)
     tags = options.get("tags_field") or _tag_field(sample, [n for n in names if n != tokens], path)
     if not tokens or not tags or tokens not in names or not _are_single(sample, tags):
         return None
@@ -69,6 +72,8 @@ def rows_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]] |
     )
     seen = [f"CSV with columns {', '.join(names)} separated by {separator}: tokens in {tokens!r}, tags in {tags!r}"]
     seen.append(f"sentences by column {sentence!r}" if sentence else "sentences end at empty rows")
+    if is_headless:
+        seen.append("the first row has a tag, so there is no header, and columns are called by their number")
     if not quotes:
         seen.append("quotation marks that are tokens, so none of them encloses a cell")
     fields: dict[str, Any] = {
@@ -80,6 +85,10 @@ def rows_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]] |
     fields["quotes"] = quotes
     rest = {key: value for key, value in options.items() if key not in fields}
     return Format("token-rows", **fields, **{"documents": "document" if document else None, **rest}), seen
+
+
+def _is_count_or_tag(cells: Sequence[str]) -> bool:
+    return all(cell.isdecimal() for cell in cells) or all(cell == "O" or PREFIXED.fullmatch(cell) for cell in cells)
 
 
 def _has_bare_quotes(path: Path, encoding: str, separator: str) -> bool:

@@ -17,7 +17,8 @@ from ner.data.formats.record_files import JSON, container, records
 from ner.data.formats.text_files import Progress, pieces
 from ner.errors import CorpusError
 
-STARTS, ENDS = ("start", "start_offset", "begin", "start_char"), ("end", "end_offset", "stop", "end_char")
+STARTS = ("start", "start_offset", "begin", "start_char", "startOffset", "BeginOffset")
+ENDS = ("end", "end_offset", "stop", "end_char", "endOffset", "EndOffset")
 TYPES = ("label", "type", "tag", "entity_type", "entity", "entity_group", "category", "labels")
 OTHER_THINGS = ("relations", "Comments", "comments", "cats", "accept", "choices")  # fields with lists of other things
 NAMES = ("document", "document_id", "doc_id", "id", "_task_hash")
@@ -110,7 +111,17 @@ def spans_in(item: Any, labels: Sequence[str] | None = None, of: str = "") -> li
         shown = [field for field in strings if field in of] if len(strings) > 1 else []
         text = next((s for s in shown if _stands(of, start, end, s)), shown[0] if shown else None)
         kinds = next((field for field in fields if field is not text), None)
+    elif isinstance(item, dict) and isinstance(item.get("points"), list):  # DataTurks
+        points = [{**point, "labels": item.get("label")} for point in item["points"] if isinstance(point, dict)]
+        return [span for point in points for span in spans_in(point, labels, of) or []] or None
     elif isinstance(item, dict):
+        if isinstance(item.get("span"), list) and len(item["span"]) == 2:
+            item = {
+                **item,
+                "start": item["span"][0],
+                "end": item["span"][1],
+                "text": item.get("text", item.get("name")),
+            }
         start, end = _first(item, STARTS), _first(item, ENDS)
         kinds, text = _first(item, TYPES), item.get("text")
         if isinstance(kinds, str) and _is_offset(start) and _is_offset(end) and _stands(of, start, end, kinds):

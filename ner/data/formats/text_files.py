@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from ner.errors import CorpusError
 
@@ -14,6 +15,7 @@ PIECE = 1 << 16  # bytes
 START = 16  # pieces that are looked at to tell what a file is
 LONGEST_LINE = 1 << 26  # characters
 BOM = "\ufeff"
+CESU8 = "cesu-8"  # UTF-8 with surrogate pairs in it, as Java and old databases write what UTF-8 has four bytes for
 _MARKS = (  # longest first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -88,11 +90,11 @@ def lines(path: Path, encoding: str = "utf-8", progress: Progress | None = None)
         *whole, rest = (rest + piece).split(end)
         for line in whole:
             number += 1
-            yield number, line.removesuffix("\r")
+            yield number, line.removeprefix(BOM).removesuffix("\r")  # joined files have a mark at each beginning
         if len(rest) > LONGEST_LINE:
             raise CorpusError(f"{path.name}, line {number + 1}: over {LONGEST_LINE:,} characters without a line end.")
     if rest:
-        yield number + 1, rest.removesuffix("\r")
+        yield number + 1, rest.removeprefix(BOM).removesuffix("\r")
 
 
 def first_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
@@ -101,7 +103,7 @@ def first_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
     for piece in islice(pieces(path, encoding), START):
         end = end or line_end(piece)
         *whole, rest = (rest + piece).split(end)
-        yield from (line.removesuffix("\r") for line in whole if line.strip())
+        yield from (line.removeprefix(BOM).removesuffix("\r") for line in whole if line.strip(f"{BOM} \t\r"))
     if rest.strip():
         yield rest.removesuffix("\r")
 
@@ -111,7 +113,19 @@ def line_end(piece: str) -> str:
     return "\r" if "\n" not in piece and "\r" in piece else "\n"
 
 
+class _Cesu8(codecs.BufferedIncrementalDecoder):
+    """Decodes UTF-8 whose characters beyond the first 65,536 are surrogate pairs of three bytes each."""
+
+    def _buffer_decode(self, data: Any, errors: str, final: bool) -> tuple[str, int]:
+        text, used = codecs.utf_8_decode(data, "surrogatepass", final)
+        if not final and "\ud800" <= text[-1:] <= "\udbff":  # the other half is in the next piece
+            text, used = text[:-1], used - 3
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"), used
+
+
 def _decoder(encoding: str, path: Path) -> codecs.IncrementalDecoder:
+    if encoding.lower() in (CESU8, "cesu8"):
+        return _Cesu8()
     try:
         "".encode(encoding)  # refuses codecs that are no text encodings
         return codecs.getincrementaldecoder(encoding)()
@@ -137,6 +151,8 @@ def _guess(error: UnicodeDecodeError) -> str:
     """Return how the word would read in the encoding that most such files have."""
     if hint := _utf16(error.object):
         return f" (encoding: {hint})"
+    if error.object[error.start] == 0xED:
+        return f" (encoding: {CESU8}; these are surrogates, as Java and old databases write emoji)"
     start, end = error.start, error.start + 1
     while start > 0 and end - start < 30 and error.object[start - 1] > 0x20:
         start -= 1

@@ -134,3 +134,65 @@ def test_a_field_with_a_value_for_each_entity_is_no_type(tmp_path):
     rows = [{"text": f"Ilse{i} left.", "entities": [[0, len(f"Ilse{i}"), f"Ilse{i}"]]} for i in range(50)]
     with pytest.raises(CorpusError, match=r"x.jsonl: 50 spans in 'entities' have 50 types, such as 'Ilse0'"):
         recognise(write_lines(tmp_path / "x.jsonl", rows))
+
+
+def test_a_mark_in_the_middle_of_joined_files_is_no_token(tmp_path):
+    part = "\ufeff-DOCSTART- O\n\nIlse B-PER\nleft O\n\n-DOCSTART- O\n\nBo B-PER\ncame O\n\n"
+    (tmp_path / "x.conll").write_text(part * 2, encoding="utf-8")
+    _, documents, report = taken(tmp_path / "x.conll")
+    assert texts(documents) == [[("PER", "Ilse")], [("PER", "Bo")]] * 2 and report.tokens == 8
+
+
+def test_surrogates_in_utf_8_are_named_and_read(tmp_path):
+    content = "".join(f"a{n} O\n😀 O\nIlse B-PER\n\n" for n in range(9000))
+    (tmp_path / "x.conll").write_bytes(content.encode("utf-16", "surrogatepass").decode("utf-16").encode())
+    broken = content.replace("😀", "\ud83d\ude00").encode("utf-8", "surrogatepass")
+    (tmp_path / "x.conll").write_bytes(broken)
+    with pytest.raises(CorpusError, match=r"line 2: byte 0xed is not utf-8.*encoding: cesu-8; these are surrogates"):
+        recognise(tmp_path / "x.conll")
+    _, documents, _ = taken(tmp_path / "x.conll", encoding="cesu-8")
+    assert {document.sentences[0].tokens[1] for document in documents} == {"😀"}
+
+
+def test_tokens_of_a_docbin_that_nobody_annotated_are_noted(tmp_path):
+    import spacy
+    from spacy.tokens import DocBin, Span
+
+    doc = spacy.blank("en")("Ilse Brandt left Oslo")
+    doc.set_ents([Span(doc, 0, 2, "PER")], default="missing")
+    DocBin(docs=[doc]).to_disk(tmp_path / "x.spacy")
+    _, _, report = taken(tmp_path / "x.spacy")
+    assert report.notes == {"token whose annotation is missing, read as outside of every entity": 2}
+
+
+@pytest.mark.parametrize(
+    "content", ["Ilse,B-PER\nleft,O\n", "0,Ilse,B-PER\n0,left,O\n", "\ntoken,tag\nIlse,B-PER\nleft,O\n"]
+)
+def test_csv_without_a_header_or_with_a_blank_first_line(tmp_path, content):
+    (tmp_path / "x.csv").write_text(content)
+    assert texts(taken(tmp_path / "x.csv")[1]) == [[("PER", "Ilse")]]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"id": 1, "data": "Ilse left.", "label": [[0, 4, "PER"]]},
+        {"text": "Ilse left.", "entities": [{"name": "Ilse", "span": [0, 4], "type": "PER"}]},
+        {
+            "content": "Ilse left.",
+            "annotation": [{"label": ["PER"], "points": [{"start": 0, "end": 3, "text": "Ilse"}]}],
+        },
+        {"classes": ["PER"], "annotations": [["Ilse left.", {"entities": [[0, 4, "PER"]]}], None]},
+    ],
+    ids=["doccano's data", "span lists", "DataTurks", "NER Annotator"],
+)
+def test_layouts_of_other_tools(tmp_path, record):
+    (tmp_path / "x.json").write_text(json.dumps(record))
+    _, documents, report = taken(tmp_path / "x.json")
+    assert texts(documents) == [[("PER", "Ilse")]] and not report.listed
+
+
+def test_a_folder_in_which_nothing_is_recognised_names_the_file_of_each_reason(tmp_path):
+    (tmp_path / "readme.md").write_text("x")
+    with pytest.raises(CorpusError, match="readme.md: its name says that it holds no annotated text"):
+        recognise(tmp_path)
