@@ -65,11 +65,11 @@ def told_by_texts(documents: Iterable[tuple[str, str, Sequence[CharSpan]]]) -> s
         counts = [sum(of_unit) for of_unit in zip(*marks, strict=True)]
         if max(counts) * 2 >= len(differing) and min(counts) * 2 <= max(counts):
             return UTF16 if counts[1] > counts[0] else CODE_POINTS
-    place, (one, other), _ = differing[0]
+    place, (as_points, as_utf16), _ = differing[0]
     raise CorpusError(
-        f"{place} reads {one!r} in code points, and {other!r} in UTF-16 units, which browsers and doccano count, and "
-        f"the texts do not tell which is meant (nor do {len(differing) - 1:,} others): say offsets=utf-16 or "
-        f"'offsets=code points' (with --set)."
+        f"{place} reads {as_points!r} in code points, {as_utf16!r} in UTF-16 units, which browsers and doccano count, "
+        f"and the texts do not tell which is meant (nor do {len(differing) - 1:,} others): say offsets=utf-16 or "
+        "'offsets=code points' (with --set)."
     )
 
 
