@@ -4,7 +4,7 @@ queue = Queue(switch, max_bytes=256 << 20, timeout_s=600, store=None, metrics=Me
 answers, backend = await queue.ask(Asked(["Marta lives in Oslo."]), size=21)
 
 The row that is due goes next, with those that suit it: a batch holds so many subwords at most, padding included, as
-the model reads at once. Where another batch is being read, one that is not full waits a moment for more. A row of a
+the model reads at once. One that is neither full nor as large as those being read waits a moment for more. A row of a
 large request is due later the more of that request comes before it, so that small requests go between. All rows of a
 request are answered by one process, so that the version in the answer's header is true.
 """
@@ -66,7 +66,7 @@ class Queue:
     ) -> None:
         self._switch, self._max_bytes, self._timeout_s = switch, max_bytes, timeout_s
         self._store, self._metrics = store, metrics
-        self._bytes = self._busy = self._busy_long = 0
+        self._bytes = self._busy = self._busy_long = self._being_read = 0
         self._waiting: list[Waiting] = []
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,7 +113,8 @@ class Queue:
         while batch := self._next():
             backend = batch[0].work.backend or self._switch.ready()
             waited = loop.time() - min(item.work.since for item in batch)
-            if self._busy and not is_full(batch, backend.about.budget) and waited < WAIT_S:
+            is_small = len(batch) * self._busy < self._being_read and not is_full(batch, backend.about.budget)
+            if is_small and waited < WAIT_S:
                 self._timer = loop.call_later(WAIT_S - waited, self._send)
                 return
             self._waiting[:LOOK_AT] = [item for item in self._waiting[:LOOK_AT] if item not in batch]
@@ -155,12 +156,14 @@ class Queue:
         is_long = batch[0].size > backend.about.budget
         self._busy += 1
         self._busy_long += is_long
+        self._being_read += len(batch)
         task = asyncio.create_task(self._read(batch, backend, max(1, backend.about.lanes // share)))
         self._tasks.add(task)
-        task.add_done_callback(lambda task: self._done(task, is_long))
+        task.add_done_callback(lambda task: self._done(task, len(batch), is_long))
 
-    def _done(self, task: asyncio.Task[None], is_long: bool) -> None:
+    def _done(self, task: asyncio.Task[None], rows: int, is_long: bool) -> None:
         self._tasks.discard(task)
+        self._being_read -= rows
         self._busy -= 1
         self._busy_long -= is_long
         self._send()
