@@ -15,7 +15,7 @@ from ner.data.prepared import read_manifest, read_split
 from ner.data.subset import part_of
 from ner.errors import BusyError, NerError, ParamsError
 from ner.params import check_params, read_blocks
-from ner.search.sweep import only_sweep, sweep
+from ner.search.sweep import only_sweep, sweep, with_numbers
 from ner.search.sweep_report import NOTHING, applied, diff, number
 from ner.search.sweep_study import ended, next_trial, open_study, suggest
 from ner.tracking.mlflow_store import client
@@ -216,6 +216,14 @@ def test_a_search_on_a_part_of_the_documents_reads_them_as_the_stages_do(tmp_pat
     set_params(workspace, sweep={"train_documents": 99})
     with pytest.raises(ParamsError, match=r"sweep.train_documents: 99 is more than the \d documents of train"):
         part_of(prepared, tmp_path / "part", read_params(workspace / "params.yaml").sweep)
+
+
+def test_what_is_auto_and_searched_is_compared_by_the_number_that_it_stands_for(workspace):
+    space = {"train": {"epochs": {"low": 1, "high": 50}}, "encoding": {}}
+    set_params(workspace, sweep={"space": space}, train={"epochs": "auto", "keep": "auto"})
+    params = read_params(workspace / "params.yaml")
+    numbers = with_numbers(params, workspace / "data/prepared", workspace / "models/base")
+    assert (numbers.train.epochs, numbers.train.keep) == (40, "auto")
 
 
 def test_what_cannot_be_searched_is_said_by_its_key():
