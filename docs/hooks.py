@@ -4,6 +4,7 @@ A page says where: `<!-- generated: params -->` is replaced by the table of that
 `<!-- generated: reports/bench/training.md -->` by that file. `make docs` builds the site with it.
 """
 
+import csv
 import json
 import re
 import sys
@@ -284,6 +285,13 @@ def shown(value: Any) -> str:
     return f"{value:.4f}" if value < 1 else f"{value:g}"
 
 
+def small_corpora() -> str:
+    """Trainings on little data, as reports/experiments/small_corpora.csv has them."""
+    with (ROOT / "reports/experiments/small_corpora.csv").open(encoding="utf-8", newline="") as file:
+        head, *rows = csv.reader(file)
+    return table(head, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "params": params,
     "stages": stages,
@@ -292,4 +300,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "results": results,
     "faults": faults,
     "gpu": gpu,
+    "small_corpora": small_corpora,
 }
