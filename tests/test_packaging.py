@@ -40,6 +40,7 @@ NOT_IMPORTED = {
     "mkdocs-material": "run by make docs",
     "mkdocstrings": "a plug-in of make docs",
     "mypy": "run by make check",
+    "nvidia-ml-py": "read by MLflow for its system metrics, where there is a GPU",
     "pip-audit": "run by make audit",
     "pre-commit": "run by git",
     "pytest-xdist": "pytest -n",

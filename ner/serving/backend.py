@@ -121,8 +121,10 @@ class Backend:
         if not self.in_flight:
             self.idle.set()
 
-    async def predict(self, rows: Sequence[Row], params: Mapping[str, Any], threads: int) -> list[dict[str, Any]]:
-        """Return an answer for each row, in order. Raises Refused."""
+    async def predict(
+        self, rows: Sequence[Row], params: Mapping[str, Any], threads: int, within_s: float | None = None
+    ) -> list[dict[str, Any]]:
+        """Return an answer for each row, in order. Raises Refused. A process that takes longer hangs, and is ended."""
         if self.ended.is_set() or self._writer is None:
             raise self._gone()
         number = next(self._numbers)
@@ -130,7 +132,13 @@ class Backend:
         batch = {"id": number, "rows": rows, "params": params, "threads": threads}
         self._writer.write(json.dumps(batch).encode() + b"\n")
         try:
-            reply = await future
+            async with asyncio.timeout(within_s):
+                reply = await future
+        except TimeoutError:
+            self._say(f"{self.version.name} did not answer a batch within {within_s:.0f} s: its process is ended")
+            await self.stop()
+            self.ended.set()
+            raise self._gone() from None
         finally:
             self._asked.pop(number, None)
         if "answers" not in reply:

@@ -34,6 +34,7 @@ class Metrics:
             "ner_request_seconds", "From request to answer", ("path",), buckets=SECONDS, registry=own
         )
         self.waited = Histogram("ner_queue_seconds", "Until the model had a request", buckets=SECONDS, registry=own)
+        self.waiting = Gauge("ner_rows_waiting", "Rows that wait for the model", registry=own)
         self.rows = Histogram("ner_batch_rows", "Rows read together", buckets=ROWS, registry=own)
         self.subwords = Counter("ner_subwords", "Subwords read", registry=own)
         self.entities = Counter("ner_entities", "Entities in answers", ("type",), registry=own)

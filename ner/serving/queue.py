@@ -11,7 +11,8 @@ request are answered by one process, so that the version in the answer's header 
 
 import asyncio
 import bisect
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,16 +28,47 @@ WAIT_S = 0.01  # for more rows, where another batch is being read
 PACE_S = 0.001  # a subword takes about so long
 LONGER = 2  # times a batch, at once to a lane where many wait: the model sorts them by their true lengths
 LOOK_AT = 256  # waiting rows, for those that suit
+AHEAD = 256  # rows of one request, however many it has
+HANGS = 2  # times what a request may take, and the process of a batch is taken to hang
 TOO_LONG = "the model took too long: send less at once, or use ner batch."
 
 
-@dataclass(eq=False)
 class Work:
-    """A request. backend: the process that has its rows, once one has been sent."""
+    """A request: its rows, of which AHEAD at most wait in the queue; `done` has the answers once all are there.
 
-    params: Mapping[str, Any]
-    since: float
-    backend: Backend | None = None
+    backend: the process that has its rows, once one has been sent.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        loop = asyncio.get_running_loop()
+        self.params, self.since = asked.params, loop.time()
+        self.backend: Backend | None = None
+        self.done: asyncio.Future[list[dict[str, Any]]] = loop.create_future()
+        self._answers: list[dict[str, Any]] = [{}] * len(asked.rows)
+        self._left, self._due = len(asked.rows), self.since
+        self._rows = enumerate(asked.rows)
+        if not asked.rows:
+            self.done.set_result([])
+
+    def next(self, number: int) -> "list[Waiting]":
+        """Return its next rows, as many at most."""
+        rows = []
+        for index, row in itertools.islice(self._rows, number):
+            rows.append(Waiting(self._due, subwords(row), row, index, self))
+            self._due += rows[-1].size * PACE_S
+        return rows
+
+    def answer(self, index: int, answer: dict[str, Any]) -> None:
+        """Take the answer of a row."""
+        self._answers[index] = answer
+        self._left -= 1
+        if not self._left and not self.done.done():
+            self.done.set_result(self._answers)
+
+    def fail(self, error: Exception) -> None:
+        """Let the caller hear of an error."""
+        if not self.done.done():
+            self.done.set_exception(error)
 
 
 @dataclass(eq=False)
@@ -46,8 +78,8 @@ class Waiting:
     due: float
     size: int
     row: Row
+    index: int
     work: Work
-    answer: "asyncio.Future[dict[str, Any]]"
 
 
 class Queue:
@@ -70,6 +102,7 @@ class Queue:
         self._waiting: list[Waiting] = []
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        metrics.waiting.set_function(lambda: len(self._waiting))
 
     async def ask(self, asked: Asked, size: int) -> tuple[list[dict[str, Any]], Backend]:
         """Return the answers, and the backend that gave them. Raises Refused."""
@@ -77,28 +110,33 @@ class Queue:
         if self._bytes and self._bytes + size > self._max_bytes:
             raise Refused(503, "too many large requests wait for the model: ask again in a while.", retry_after_s=10)
         self._bytes += size
-        loop = asyncio.get_running_loop()
-        work, due, futures = Work(asked.params, loop.time()), loop.time(), []
-        for row in asked.rows:
-            item = Waiting(due, subwords(row), row, work, loop.create_future())
-            bisect.insort(self._waiting, item, key=lambda other: other.due)
-            futures.append(item.answer)
-            due += item.size * PACE_S
+        work = Work(asked)
+        self._wait(work.next(AHEAD))
         try:
             self._send()
             async with asyncio.timeout(self._timeout_s):
-                answers = await asyncio.gather(*futures)
+                answers = await work.done
         except TimeoutError:
             raise Refused(504, TOO_LONG) from None
         finally:
             self._bytes -= size
-            for future in futures:
-                future.cancel()
+            self._forget(work)
             if work.backend:
                 work.backend.release()
         assert work.backend
         self._keep(answers, work.backend.version.name)
         return answers, work.backend
+
+    def _wait(self, rows: Sequence[Waiting]) -> None:
+        for item in rows:
+            bisect.insort(self._waiting, item, key=lambda other: other.due)
+
+    def _forget(self, work: Work) -> None:
+        """Take the rows out that nobody waits for any more."""
+        before = len(self._waiting)
+        self._waiting = [item for item in self._waiting if item.work is not work]
+        if len(self._waiting) < before:
+            self._send()
 
     def _send(self) -> None:
         """Send batches while lanes are free and rows wait."""
@@ -109,7 +147,9 @@ class Queue:
         try:
             self._switch.ready()
         except Refused as refused:
-            fail([item for item in self._waiting if item.work.backend is None], refused)
+            for item in self._waiting:
+                if item.work.backend is None:
+                    item.work.fail(refused)
         while batch := self._next():
             backend = batch[0].work.backend or self._switch.ready()
             waited = loop.time() - min(item.work.since for item in batch)
@@ -117,16 +157,17 @@ class Queue:
             if is_small and waited < WAIT_S:
                 self._timer = loop.call_later(WAIT_S - waited, self._send)
                 return
-            self._waiting[:LOOK_AT] = [item for item in self._waiting[:LOOK_AT] if item not in batch]
+            sent = set(batch)
+            self._waiting = [item for item in self._waiting if item not in sent]
+            for item in batch:
+                self._wait(item.work.next(1))
             self._start(batch, backend)
 
     def _next(self) -> list[Waiting]:
         """Return the rows to send next; none where no lane is free for any."""
-        while gone := [item for item in self._waiting[:LOOK_AT] if item.answer.done()]:
-            for item in gone:
-                self._waiting.remove(item)
-        head = self._waiting[:LOOK_AT]
-        for first in head:
+        rows = (item for item in self._waiting if not item.work.done.done())
+        head = list(itertools.islice(rows, LOOK_AT))
+        for first in itertools.chain(head, rows):
             backend = first.work.backend or self._switch.live
             if backend is None or self._busy >= backend.about.lanes:
                 return []
@@ -172,20 +213,23 @@ class Queue:
         try:
             await self._answer(batch, backend, threads)
         except Exception as error:  # of ours: who waits must hear of it
-            fail(batch, error)
+            for item in batch:
+                item.work.fail(error)
 
     async def _answer(self, batch: list[Waiting], backend: Backend, threads: int) -> None:
         try:
-            answers = await backend.predict([item.row for item in batch], batch[0].work.params, threads)
+            rows = [item.row for item in batch]
+            answers = await backend.predict(rows, batch[0].work.params, threads, HANGS * self._timeout_s)
         except Refused as refused:
-            if len(batch) == 1 or refused.status == 503:
-                return fail(batch, refused)
-            for item in batch:  # one row spoils no other
-                await self._answer([item], backend, threads)
+            if len(batch) > 1 and refused.status != 503:
+                for item in batch:  # one row spoils no other
+                    await self._answer([item], backend, threads)
+                return
+            for item in batch:
+                item.work.fail(refused)
             return
         for item, answer in zip(batch, answers, strict=True):
-            if not item.answer.done():
-                item.answer.set_result(answer)
+            item.work.answer(item.index, answer)
 
     def _keep(self, answers: list[dict[str, Any]], model: str) -> None:
         """Take what is for monitoring off the answers; a version that was registered before it has none."""
@@ -210,10 +254,3 @@ def is_full(batch: Sequence[Waiting], budget: int) -> bool:
 def suits(first: Waiting, other: Waiting, backend: Backend) -> bool:
     """Return whether both may be read in one batch."""
     return other.work.params == first.work.params and other.work.backend in (None, backend)
-
-
-def fail(rows: Sequence[Waiting], error: Exception) -> None:
-    """Let the rows' callers hear of an error."""
-    for item in rows:
-        if not item.answer.done():
-            item.answer.set_exception(error)

@@ -13,7 +13,7 @@ from ner.common.cli import QUIET
 from ner.common.ports import HOST, read_port
 from ner.errors import BusyError, ParamsError
 
-JUDGED = "as judged"  # in the precision by which the version's gate judged it
+JUDGED = "as judged"  # by the setting with which the version's gate judged it; its auto is resolved where it serves
 
 
 @dataclass(frozen=True)

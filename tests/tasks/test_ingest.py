@@ -8,14 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets import ClassLabel, Dataset
 
 from ner.data.conll import Sentence
 from ner.data.formats.columns import read_strict
 from ner.data.formats.token_records import read_hub_form
 from ner.data.prepared import labels, read_manifest, read_sentences, read_split, to_tags
 from ner.data.sources.catalog import Catalog
-from ner.data.sources.prepared_writer import ingest_files, schema_of, summary, to_table
+from ner.data.sources.prepared_writer import ingest_files, summary, to_table
 from ner.errors import CorpusError, NerError, TagError
 from waiting import PATIENCE_S
 
@@ -37,18 +37,6 @@ def mirror(files: dict[str, Path], folder: Path) -> dict[str, Path]:
         paths[split] = folder / f"{split}-00000-of-00001.parquet"
         pq.write_table(table, paths[split])
     return paths
-
-
-def test_the_schema_is_byte_for_byte_that_of_datasets():
-    labels = ["O", "B-人", "I-人"]
-    features = Features(
-        document_id=Value("int32"),
-        sentence_id=Value("int32"),
-        line=Value("int32"),
-        tokens=List(Value("string")),
-        ner_tags=List(ClassLabel(names=labels)),
-    )
-    assert schema_of(labels).serialize() == features.arrow_schema.serialize()
 
 
 def test_datasets_loads_the_split_with_its_label_names(prepared):

@@ -3,7 +3,6 @@
 manifest = ingest("conll2003", Path("data/prepared"))        # any name that data.source takes
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -150,18 +149,16 @@ def to_table(sentences: Sequence[Sentence], labels: list[str], first: int = 0) -
 
 
 def schema_of(labels: list[str]) -> pa.Schema:
-    """Return the schema with the label names as `datasets` writes them, so that `Dataset.from_parquet` gives a
-    ClassLabel; without `datasets` itself, which takes a second to import.
-    """
-    number = {"dtype": "int32", "_type": "Value"}
-    features: dict[str, Any] = {name: number for name in ("document_id", "sentence_id", "line")}
-    features["tokens"] = {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"}
-    features["ner_tags"] = {"feature": {"names": labels, "_type": "ClassLabel"}, "_type": "List"}
-    types = {name: pa.int32() for name in features} | {
-        "tokens": pa.list_(pa.string()),
-        "ner_tags": pa.list_(pa.int64()),
-    }
-    return pa.schema(types).with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    """Return the schema with the label names, so that `Dataset.from_parquet` gives a ClassLabel."""
+    from datasets import ClassLabel, Features, List, Value
+
+    return Features(
+        document_id=Value("int32"),
+        sentence_id=Value("int32"),
+        line=Value("int32"),
+        tokens=List(Value("string")),
+        ner_tags=List(ClassLabel(names=labels)),
+    ).arrow_schema
 
 
 def summary(manifest: dict[str, Any]) -> str:

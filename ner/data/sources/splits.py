@@ -173,24 +173,27 @@ class _Union:
 
 
 def _assign(facts: Facts, groups: list[list[int]], shares: dict[str, float], seed: int) -> list[str]:
-    """Return the split of each document, such that training has every entity type, where that can be."""
+    """Return the split of each document, such that training has every entity type, where that can be.
+
+    Tokens are kept in proportion where documents and entities alone would leave a split far from its share of them.
+    """
     counts = [_sum(facts.counts[index] for index in group) for group in groups]
     order = list(range(len(groups)))
     random.Random(seed).shuffle(order)
-    chosen = _by_share(facts, counts, order, shares, set())
+    chosen = _by_share([_without_tokens(own) for own in counts], order, shares, set())
+    if _is_uneven(counts, chosen, shares):
+        chosen = _by_share(counts, order, shares, set())
     if _missing(counts, chosen) and len(groups) - len(pinned := _cover(counts)) >= len(shares) - 1:
-        chosen = _by_share(facts, counts, order, shares, pinned)
+        chosen = _by_share(counts, order, shares, pinned)
     split_of = {index: chosen[number] for number, group in enumerate(groups) for index in group}
     return [split_of[index] for index in range(len(facts))]
 
 
-def _by_share(
-    facts: Facts, counts: list[Counts], order: Sequence[int], shares: dict[str, float], pinned: set[int]
-) -> dict[int, str]:
+def _by_share(counts: list[Counts], order: Sequence[int], shares: dict[str, float], pinned: set[int]) -> dict[int, str]:
     """Assign the largest groups first, each to the split that lacks most, by share, of what the group has; those of
     `pinned` to training before all others.
     """
-    totals = dict(_sum(facts.counts))
+    totals = dict(_sum(counts))
     lacking = {split: dict.fromkeys(totals, 1.0) for split in shares}  # of what it is to get, by kind
     weights = {own: {kind: count / (totals[kind] or 1) for kind, count in own} for own in set(counts)}
     heaviest = {own: -max(weight.values()) for own, weight in weights.items()}
@@ -203,6 +206,18 @@ def _by_share(
             lacking[split][kind] -= weight / shares[split]
     _leave_none_empty(counts, chosen, shares, pinned)
     return chosen
+
+
+def _without_tokens(own: Counts) -> Counts:
+    return tuple((kind, count) for kind, count in own if kind != TOKENS)
+
+
+def _is_uneven(counts: list[Counts], chosen: dict[int, str], shares: dict[str, float]) -> bool:
+    """Return whether a split has less than half, or more than twice, of its share of the tokens."""
+    tokens: Counter[str] = Counter()
+    for group, split in chosen.items():
+        tokens[split] += dict(counts[group])[TOKENS]
+    return any(not share / 2 <= tokens[split] / (tokens.total() or 1) <= 2 * share for split, share in shares.items())
 
 
 def _missing(counts: list[Counts], chosen: dict[int, str]) -> set[str]:

@@ -218,7 +218,7 @@ def test_texts_that_wait_are_read_together(server):
         blocked = [pool.submit(server.ask, text) for text in ("SLOW", "SLOW " * 250)]  # a lane each
         server.until(lambda: "ner_batch_rows_count 2" in server.http.get("/metrics").text)
         waiting = [pool.submit(server.ask, f"text {i}") for i in range(10)]
-        time.sleep(0.5)
+        server.until(lambda: "ner_rows_waiting 10.0" in server.http.get("/metrics").text)
         (server.folder / "go").touch()
         answers = [one.result() for one in waiting]
     assert [one.result().status_code for one in blocked] == [200, 200]
