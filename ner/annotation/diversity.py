@@ -6,18 +6,19 @@ Two texts are as similar as the share of their runs of RUN characters that both 
 resembles one that is chosen, and by half for each time that its entities are in documents chosen already.
 """
 
-import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from tempfile import TemporaryFile
 from zlib import crc32
 
 import numpy as np
+from pydantic import TypeAdapter
 from scipy.sparse import csr_matrix
 
 from ner.annotation.selection import Chosen, shown_names
 from ner.common.progress import watched
 
+CHOICE = TypeAdapter(Chosen)
 NEARLY_EQUAL = 0.5  # similarity; of ten words one or two differ
 RUN = 4  # characters
 SKETCH = 128  # runs of a text that are compared: those whose hashes are the smallest, the same ones in equal texts
@@ -32,14 +33,14 @@ def most_varied(candidates: Iterable[Chosen], number: int) -> list[Chosen]:
     with TemporaryFile() as store:
         for choice in (candidate for candidate in candidates if candidate.tokens):
             places.append(store.tell())
-            pickle.dump(choice, store)
+            store.write(CHOICE.dump_json(choice) + b"\n")
             scores.append(choice.score)
             texts.append(_hashes(_runs(choice.document.with_text()[0]))[:SKETCH])
             names.append(_hashes(shown_names(choice)))
         chosen = []
         for index, alike in watched(_varied(np.array(scores), texts, names, number), "choosing documents"):
             store.seek(places[index])
-            chosen.append(replace(pickle.load(store), alike=alike))
+            chosen.append(replace(CHOICE.validate_json(store.readline()), alike=alike))
     return chosen
 
 

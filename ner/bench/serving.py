@@ -31,6 +31,7 @@ from ner.bench.report import REPORT, busy, check_names, machine, machine_line, r
 from ner.common.files import write_json, write_text
 from ner.common.ports import HOST, free_port
 from ner.common.process import GUARD, stop_group
+from ner.common.sqlite_address import sqlite_uri
 from ner.common.tables import markdown_table
 from ner.errors import NerError
 from ner.registry.release import RELEASE
@@ -115,7 +116,7 @@ def server(
     """Run a contender's server; gives its process and port once it has answered. Raises NerError."""
     port = free_port()
     arguments, more = command(name, versions, port)
-    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{scratch}/mlflow/data/mlflow.db"} if name == MLFLOW else {}
+    store = {"MLFLOW_TRACKING_URI": sqlite_uri(scratch / "mlflow/data/mlflow.db")} if name == MLFLOW else {}
     with (scratch / "server.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-I", str(GUARD), sys.executable, *arguments],

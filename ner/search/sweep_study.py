@@ -101,11 +101,13 @@ def present_values(params: Params) -> Values:
 
 def fits(values: Values, space: SweepSpace) -> bool:
     """Return whether the space holds these values."""
-    return all(
-        where.low <= values[block][key] <= where.high if isinstance(where, Range) else values[block][key] in where
-        for block, keys in space
-        for key, where in keys.items()
-    )
+    return all(_holds(where, values[block][key]) for block, keys in space for key, where in keys.items())
+
+
+def _holds(where: Range | list[Any], value: Any) -> bool:
+    if isinstance(where, Range):
+        return isinstance(value, int | float) and where.low <= value <= where.high  # and no word, as auto
+    return value in where
 
 
 def flat(values: Values) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def changed(path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("setting", "before", "after"),
     [
-        ("train.epochs=3", "-  epochs: 1", "+  epochs: 3"),
+        ("train.epochs=3", "-  epochs: auto", "+  epochs: 3"),
         ("gate.min_f1=0.99", "-  min_f1: 0.93", "+  min_f1: 0.99"),
         ("sweep.trials=20", "-  trials: 12  ", "+  trials: 20  "),
         ("evaluation.corrected_test=local/a.txt", "-  corrected_test:  ", "+  corrected_test: local/a.txt  "),
@@ -47,7 +47,7 @@ def test_we_write_lists_and_nulls_as_dvc_does_where_the_file_does(params):
     file.write()
     before = changed(params)
     lines = [line.partition(" #")[0].rstrip() for line in before if "epochs" in line or "43" in line]
-    assert lines == ["-  epochs: 1", "+  epochs: 3", "+  - 43"]
+    assert lines == ["-  epochs: auto", "+  epochs: 3", "+  - 43"]
     assert len(before) == 5
     apply_overrides(params, ["train.epochs=3"])
     assert changed(params) == before
