@@ -10,6 +10,7 @@ the same as one that was not.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def fits(values: Values, space: SweepSpace) -> bool:
     return all(_holds(where, values[block][key]) for block, keys in space for key, where in keys.items())
 
 
-def _holds(where: Range | list[Any], value: Any) -> bool:
+def _holds(where: Range | Sequence[Any], value: Any) -> bool:
     if isinstance(where, Range):
         return isinstance(value, int | float) and where.low <= value <= where.high  # and no word, as auto
     return value in where

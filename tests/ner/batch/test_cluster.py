@@ -96,7 +96,5 @@ def test_a_cluster_that_is_there_gives_the_same_and_its_end_is_told_in_a_sentenc
 def test_a_cluster_that_does_not_answer_is_told_in_a_sentence(texts, tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr("ner.batch.cluster.WORKERS_WITHIN_S", 0.5)
     request = Request(str(texts), tmp_path / "out.parquet", str(tiny_model), cluster="tcp://127.0.0.1:9")
-    with pytest.raises(
-        NerError, match="no Dask cluster.*at tcp://127.0.0.1:9.*start it; repeat the command"
-    ):
+    with pytest.raises(NerError, match="no Dask cluster.*at tcp://127.0.0.1:9.*start it; repeat the command"):
         predict(request, say=lambda line: None)
