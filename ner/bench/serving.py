@@ -35,6 +35,7 @@ from ner.common.sqlite_address import sqlite_uri
 from ner.common.tables import markdown_table
 from ner.errors import NerError
 from ner.registry.release import RELEASE
+from ner.serving.settings import child_environment
 
 OURS, FP32, INT8 = "serve bf16", "serve fp32", "serve int8"
 MLFLOW, PLAIN = "mlflow models serve", "FastAPI, pipeline"
@@ -120,7 +121,7 @@ def server(
     with (scratch / "server.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-I", str(GUARD), sys.executable, *arguments],
-            env={**environment, **store, **more, "PYTHONPATH": os.getcwd()},
+            env={**environment, **store, **more, "PYTHONPATH": os.getcwd(), "PATH": child_environment("")["PATH"]},
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
