@@ -35,7 +35,6 @@ from ner.common.sqlite_address import sqlite_uri
 from ner.common.tables import markdown_table
 from ner.errors import NerError
 from ner.registry.release import RELEASE
-from ner.serving.settings import child_environment
 
 OURS, FP32, INT8 = "serve bf16", "serve fp32", "serve int8"
 MLFLOW, PLAIN = "mlflow models serve", "FastAPI, pipeline"
@@ -118,10 +117,11 @@ def server(
     port = free_port()
     arguments, more = command(name, versions, port)
     store = {"MLFLOW_TRACKING_URI": sqlite_uri(scratch / "mlflow/data/mlflow.db")} if name == MLFLOW else {}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])  # for mlflow's uvicorn
     with (scratch / "server.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-I", str(GUARD), sys.executable, *arguments],
-            env={**environment, **store, **more, "PYTHONPATH": os.getcwd(), "PATH": child_environment("")["PATH"]},
+            env={**environment, **store, **more, "PYTHONPATH": os.getcwd(), "PATH": path},
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
