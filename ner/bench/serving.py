@@ -117,7 +117,7 @@ def server(
     port = free_port()
     arguments, more = command(name, versions, port)
     store = {"MLFLOW_TRACKING_URI": sqlite_uri(scratch / "mlflow/data/mlflow.db")} if name == MLFLOW else {}
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])  # for mlflow's uvicorn
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     with (scratch / "server.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-I", str(GUARD), sys.executable, *arguments],
