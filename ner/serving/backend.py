@@ -111,6 +111,11 @@ class Backend:
         self.start_s = time.monotonic() - began
         self.loaded_at = datetime.now(UTC).isoformat(timespec="seconds")
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it can be asked."""
+        return self._writer is not None
+
     def hold(self) -> None:
         """Count a request: the process is needed until `release`."""
         self.in_flight += 1

@@ -71,7 +71,7 @@ class Switch:
 
     def ready(self) -> Backend:
         """Return the live backend. Raises Refused, which says why there is none and when to ask again."""
-        if self.live:
+        if self.live and self.live.is_connected:  # its end is known by the socket before the process has ended
             return self.live
         doing = f"{self.starting.name} is loading" if self.starting else "its process ended and is started again"
         wait_s = max(1, round(self._start_s))

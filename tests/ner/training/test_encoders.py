@@ -86,7 +86,13 @@ def sentences(prepared):
     return read_split(prepared, "train").tokens
 
 
-@pytest.fixture(scope="session", params=KINDS)
+OFTEN = ("bert-cased", "mpnet", "roberta", "modernbert")  # of each way to cut words; the others take minutes
+
+
+@pytest.fixture(
+    scope="session",
+    params=[kind if kind in OFTEN else pytest.param(kind, marks=pytest.mark.operations) for kind in KINDS],
+)
 def kind(request):
     return request.param
 

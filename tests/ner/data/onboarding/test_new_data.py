@@ -142,7 +142,7 @@ def test_given_splits_are_kept_and_floors_of_types_that_are_not_there_go(root, m
 
 
 def test_limits_that_the_data_breaks_are_raised_and_told_with_the_place(root, capsys):
-    lines = [f"word{i}\tO\nAda{i}\tB-PER\n{'x' * 120 if i == 7 else 'y'}\tO\n" for i in range(40)]
+    lines = [f"word{i}\tO\nAda{i}\tB-PER\n{'x' * 120 if i == 7 else 'y'}\tO\n" for i in range(400)]
     lines[3] += "\x91q\tO\n"
     (root / "local").mkdir()
     (root / "local" / "all.conll").write_text("\n".join(lines), encoding="utf-8")
