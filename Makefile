@@ -101,8 +101,8 @@ repro: $(ENV)  ## the same stages without Prefect: dvc repro, then the gate's ve
 up: $(ENV)  ## Prefect server, MLflow server, a worker and the watch of promotions here; deploys; Ctrl-C stops all
 	@python -m ner up
 
-serve: $(ENV)  ## the champion over HTTP, with a page to try it; another version: ner serve --model ner/1
-	@python -m ner serve
+serve: $(ENV)  ## the champion over HTTP, with a page to try it: make serve [MODEL=ner/1] [SHADOW=ner@challenger] [CANARY=0.1]
+	@python -m ner serve $(if $(MODEL),--model="$(MODEL)") $(if $(SHADOW),--shadow="$(SHADOW)") $(if $(CANARY),--canary="$(CANARY)")
 
 bench: $(ENV)  ## how fast prediction, training and a run with nothing to do are, as ratios, on an idle machine: make bench [ONLY=training]
 	@cd bench && python -m dvc repro --force --keep-going $(ONLY)

@@ -31,6 +31,11 @@ def home() -> Path:
     return next((p.parents[2] for p in here.parents if p.parts[-3:] == _EXPERIMENTS), here)
 
 
+def monitor_folder() -> Path:
+    """Return where prediction keeps what monitoring needs: NER_MONITOR_FOLDER, else .ner/monitor of the checkout."""
+    return Path(os.environ.get("NER_MONITOR_FOLDER") or home() / ".ner" / "monitor")
+
+
 def require_place(root: Path) -> None:
     """Raise NerError where no run can work in `root`."""
     path = os.fsencode(root).decode("utf-8", "replace")

@@ -20,18 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from ner.common.files import replacing_file
+from ner.common.place import monitor_folder as folder
 from ner.params import MonitorParams
-from ner.tracking.mlflow_store import home
 
 PIECES = 16  # files that a full folder has: so much is lost when the oldest goes
 LOOK_EACH = 1 << 18  # bytes written between two looks at the size of the folder
 TIME = '{"time":"'  # how a line begins
 BATCH_SHARE = 4  # a batch may fill a quarter of the folder; of a larger one each n-th row is kept
-
-
-def folder() -> Path:
-    """Return NER_MONITOR_FOLDER, else .ner/monitor of the checkout."""
-    return Path(os.environ.get("NER_MONITOR_FOLDER") or home() / ".ner" / "monitor")
 
 
 @dataclass
@@ -53,6 +48,10 @@ class Store:
         if params.keep == "nothing":
             return None
         return cls(folder(), int(params.max_mb * (1 << 20)), source, params.keep == "text")
+
+    def beside(self, source: str) -> "Store":
+        """Return a store for what another source observes: in the same folder, under the same limit."""
+        return Store(self.folder, self.limit, source, self.with_text)
 
     def lines(self, model: str, observed: Iterable[Mapping[str, Any]], texts: Sequence[str]) -> Iterator[str]:
         """Yield rows as they are written, with the time of now. texts: those that were read, kept only where asked."""

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ner.serving.backend import Backend
+from ner.serving.challenger import KEY_HEADER, ROLE_HEADER, Challenger
 from ner.serving.metrics import Metrics
 from ner.serving.page import FORM, Page, form_text
 from ner.serving.queue import Queue
@@ -32,7 +33,10 @@ WHERE = "POST /invocations asks the model, GET / is a page to try it, and there 
 
 @dataclass
 class Api:
-    """What programs ask. alias: the one that is followed, or None; mlflow_url: of the tracking server, or None."""
+    """What programs ask. alias: the one that is followed, or None; mlflow_url: of the tracking server, or None.
+
+    challenger: a second version, which reads in the shadow or answers a share of the requests.
+    """
 
     switch: Switch
     queue: Queue
@@ -40,16 +44,32 @@ class Api:
     max_bytes: int
     alias: str | None
     mlflow_url: str | None
+    challenger: Challenger | None = None
 
     async def invocations(self, request: Request) -> Response:
         """Return rows in, entities out."""
         kind = check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
         body = await read_body(request, self.max_bytes)
-        backend = self.switch.ready()
+        other = self.challenger
+        if other and other.answers(request.headers.get(KEY_HEADER), self.switch.live):
+            try:
+                return await self._answer(body, kind, other.switch.ready(), other.queue, {ROLE_HEADER: "canary"})
+            except Refused as refused:
+                if refused.status < 500:
+                    raise  # what the caller sent is to blame
+        role = {ROLE_HEADER: "champion"} if other and other.canary else {}
+        return await self._answer(body, kind, self.switch.ready(), self.queue, role)
+
+    async def _answer(
+        self, body: bytes, kind: str, backend: Backend, queue: Queue, headers: Mapping[str, str]
+    ) -> Response:
         reading = (body, kind, backend.version.takes, backend.version.params)
         asked = read(*reading) if len(body) < SMALL else await asyncio.to_thread(read, *reading)
-        predictions, backend = await self.queue.ask(asked, len(body)) if asked.rows else ([], backend)
-        return as_json({"predictions": predictions}, headers=version_headers(backend))
+        predictions, backend = await queue.ask(asked, len(body)) if asked.rows else ([], backend)
+        response = as_json({"predictions": predictions}, headers={**version_headers(backend), **headers})
+        if self.challenger and queue is self.queue:
+            self.challenger.read_too(asked, len(body), predictions, backend)
+        return response
 
     async def health(self) -> Response:
         """Return status 200 when a model is ready, and the server is not about to stop."""
@@ -83,6 +103,8 @@ class Api:
             params=list(version.params),
             loading=starting.name if starting else None,
             note=self.switch.note,
+            challenger=self.challenger.name if self.challenger else None,
+            canary=self.challenger.canary if self.challenger else 0,
         )
         return as_json(about.model_dump(), headers=version_headers(backend))
 

@@ -41,7 +41,9 @@ class Follower:
                 await self._heard.wait()
         except TimeoutError:
             raise RegistryError(f"the MLflow registry did not answer within {KNOWN_WITHIN_S} s.") from None
-        self._is_known, news = True, self._told
+        finally:
+            self._is_known = True
+        news = self._told
         if news["version"] is None:
             raise (ModelError if news["absent"] else RegistryError)(f"{news['problem']}.")
         return Version(**news["version"])

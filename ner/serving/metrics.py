@@ -38,6 +38,10 @@ class Metrics:
         self.rows = Histogram("ner_batch_rows", "Rows read together", buckets=ROWS, registry=own)
         self.subwords = Counter("ner_subwords", "Subwords read", registry=own)
         self.entities = Counter("ner_entities", "Entities in answers", ("type",), registry=own)
+        self.shadow = Counter("ner_shadow_rows", "Rows that the challenger read too", ("result",), registry=own)
+        self.only_one = Counter(
+            "ner_shadow_entities", "Entities that one side alone sees", ("type", "only"), registry=own
+        )
         self.restarts = Counter("ner_restarts", "Processes of a model that ended by themselves", registry=own)
         self._version = Gauge("ner_version", "1 for the version that answers", ("version", "precision"), registry=own)
 

@@ -104,8 +104,8 @@ class Queue:
         self._tasks: set[asyncio.Task[None]] = set()
         metrics.waiting.set_function(lambda: len(self._waiting))
 
-    async def ask(self, asked: Asked, size: int) -> tuple[list[dict[str, Any]], Backend]:
-        """Return the answers, and the backend that gave them. Raises Refused."""
+    async def ask(self, asked: Asked, size: int, is_answer: bool = True) -> tuple[list[dict[str, Any]], Backend]:
+        """Return the answers, and the backend that gave them. Raises Refused. is_answer: somebody gets them."""
         self._switch.ready()
         if self._bytes and self._bytes + size > self._max_bytes:
             raise Refused(503, "too many large requests wait for the model: ask again in a while.", retry_after_s=10)
@@ -124,7 +124,7 @@ class Queue:
             if work.backend:
                 work.backend.release()
         assert work.backend
-        self._keep(answers, work.backend.version.name)
+        self._keep(answers, work.backend.version.name, is_answer)
         return answers, work.backend
 
     def _wait(self, rows: Sequence[Waiting]) -> None:
@@ -231,9 +231,11 @@ class Queue:
         for item, answer in zip(batch, answers, strict=True):
             item.work.answer(item.index, answer)
 
-    def _keep(self, answers: list[dict[str, Any]], model: str) -> None:
+    def _keep(self, answers: list[dict[str, Any]], model: str, is_answer: bool) -> None:
         """Take what is for monitoring off the answers; a version that was registered before it has none."""
         rows = [(answer.pop(OBSERVED), answer["text"]) for answer in answers if OBSERVED in answer]
+        if not is_answer:
+            return
         self._metrics.count(answers, sum(observed.get("subwords", 0) for observed, _ in rows))
         if self._store and rows:
             observed, texts = zip(*rows, strict=True)

@@ -41,6 +41,8 @@ class About(BaseModel):
     columns: list[str]
     params: list[str]
     loading: str | None = Field(description="a version that is being started")
+    challenger: str | None = Field(description="the version that reads in the shadow, or answers as canary")
+    canary: float = Field(description="share of the requests that the challenger answers, 0 to 1")
     note: str | None = Field(description="where what answers is not what the alias says, or not what it should be")
 
 

@@ -17,6 +17,19 @@ JUDGED = "as judged"  # by the setting with which the version's gate judged it; 
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A second version beside the one that answers. shadow, canary: shares of the requests, 0 to 1."""
+
+    reference: str
+    shadow: float
+    canary: float
+
+    def __str__(self) -> str:
+        parts = [f"reads {self.shadow:.0%} of the requests in the shadow"] * bool(self.shadow)
+        return " and ".join([*parts, *[f"answers {self.canary:.0%} as canary"] * bool(self.canary)])
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the environment says. timeout_s: how long a request may take, its wait included."""
 

@@ -40,6 +40,11 @@ class Side:
         return str(self.version.version) if self.version else "checkout"
 
     @property
+    def served_as(self) -> str:
+        """Return what the server calls the version: ner/3; empty without one."""
+        return f"{self.version.name}/{self.version.version}" if self.version else ""
+
+    @property
     def run_id(self) -> str | None:
         return run_of(self.version) if self.version else None
 

@@ -33,6 +33,7 @@ from ner.evaluation.comparison import verdict as say
 from ner.params import EvaluationParams
 from ner.registry.champion import compare
 from ner.registry.comparison.candidates import Side, find_side, is_same, predict_lacking, read_both, same_data
+from ner.registry.comparison.live import live_differences
 from ner.tracking.mlflow_store import client, patience, registry_errors, upload
 
 PREPARED, FOLDER = Path("data/prepared"), Path("reports/comparison")
@@ -53,6 +54,7 @@ def comparison(challenger: Side, champion: Side, splits: Sequence[str], params: 
         CHALLENGER: about(challenger),
         CHAMPION: about(champion),
         "fingerprint": ours.fingerprint,
+        "live": live_differences(challenger.served_as, champion.served_as),
         "bootstrap": settings,
         "verdict": say(names, first, results[first], params.confidence),
         "line": one_line(names[1], first, results[first], params.confidence),

@@ -41,6 +41,7 @@ def html(report: Mapping[str, Any]) -> str:
             right=RIGHT,
             max_rows=MAX_ROWS,
             p_value=p_value,
+            live_sentence=live_sentence,
             **inside(),
         )
     )
@@ -61,7 +62,27 @@ def markdown(report: Mapping[str, Any]) -> str:
         if shown:
             lines += ["", f"### {split}: the sentences that only one gets right{_of(shown, MARKDOWN_ROWS)}", ""]
             lines += [markdown_table(list(shown[0]), [list(row.values()) for row in shown[:MARKDOWN_ROWS]])]
+    if live := report.get("live"):
+        head, *rows = live_rows(live)
+        lines += ["", "## Live traffic", "", live_sentence(live), "", markdown_table(head, rows, "lrrr")]
+        examples = [
+            [in_markdown(cut(item["text"], MAX_CELL)), *(_listed(item[side]) for side in SIDES)]
+            for item in live["examples"][:MARKDOWN_ROWS]
+        ]
+        lines += ["", markdown_table(["text", *(f"only the {side}" for side in SIDES)], examples)] if examples else []
     return "\n".join(lines) + "\n"
+
+
+def live_sentence(live: Mapping[str, Any]) -> str:
+    """Return how often two versions differ on texts that both read while one served."""
+    share = f"{live['differ']:,} ({live['differ'] / live['texts']:.1%})"
+    return f"Of {live['texts']:,} texts that both read from {live['since']} to {live['until']} UTC, {share} differ."
+
+
+def live_rows(live: Mapping[str, Any]) -> list[list[str]]:
+    """Return a heading, and for each type how many entities both see, and how many one alone."""
+    head = ["entities of live traffic", "both", *(f"only the {side}" for side in SIDES)]
+    return [head, *([in_markdown(name), *(f"{n:,}" for n in row.values())] for name, row in live["per_type"].items())]
 
 
 def text_rows(report: Mapping[str, Any], split: str | None = None) -> list[dict[str, Any]]:
@@ -92,7 +113,10 @@ def terminal(report: Mapping[str, Any]) -> str:
         [f"  {words}", *(f"{result['sentences'][name]:,}" for result in splits)] for name, words in RIGHT.items()
     ]
     counts += [["  sign test, p", *(p_value(result["p_sign"]) for result in splits)]]
-    return visible("\n".join([*parts, plain_table(counts), "", *(result["verdict"] for result in splits)]))
+    lines = [*parts, plain_table(counts), ""]
+    if live := report.get("live"):
+        lines += [live_sentence(live), plain_table(live_rows(live)), ""]
+    return visible("\n".join([*lines, *(result["verdict"] for result in splits)]))
 
 
 def difference_rows(split: str, result: Mapping[str, Any]) -> list[list[str]]:

@@ -2,8 +2,7 @@
 
 python serve_stand_in.py serve PORT FOLDER    the real server, with the two below as its children
 python serve_stand_in.py model NUMBER FOLDER SOCKET  answers as mlflow/serve.py does; the words of a text say how
-python serve_stand_in.py follow FOLDER        tells what FOLDER/alias.json says, as ner.registry.promotion.follow_alias
-does
+python serve_stand_in.py follow FOLDER NAME   tells what FOLDER/NAME says, as ner.registry.promotion.follow_alias does
 """
 
 import asyncio
@@ -44,7 +43,8 @@ class Model:
 
     def one(self, row, params):
         whole = row if isinstance(row, str) else " ".join(row)
-        found = [{"type": f"V{self.number}", "start": 0, "end": len(whole), "text": whole, "score": 0.9}]
+        kind = "SAME" if "SAME" in whole else f"V{self.number}"
+        found = [{"type": kind, "start": 0, "end": len(whole), "text": whole, "score": 0.9}]
         told = {"text": whole, "entities": found if whole else [], "params": params, "pid": os.getpid()}
         return told | {"observed": {"tokens": len(whole.split()), "subwords": 7}}
 
@@ -58,10 +58,10 @@ def model(number: str, folder: str, socket: str) -> None:
     runpy.run_path(str(program))["serve"](Model(int(number), Path(folder)), socket)
 
 
-def follow(folder: str) -> None:
+def follow(folder: str, name: str) -> None:
     told = None
     while True:
-        now = (Path(folder) / "alias.json").read_text()
+        now = (Path(folder) / name).read_text()
         if now != told:
             print(now, flush=True)
             told = now
@@ -72,14 +72,16 @@ def serve(port: str, folder: str) -> None:
     from ner.common.cli import run_stage
     from ner.monitoring.store import Store
     from ner.serving.serve import serve as run
-    from ner.serving.settings import Settings
+    from ner.serving.settings import Beside, Settings
 
     here = [sys.executable, __file__]
+    beside = Beside("ner@challenger", 1.0, 0.3) if (Path(folder) / "challenger.json").exists() else None
+    follow = lambda reference: [*here, "follow", folder, reference.removeprefix("ner@") + ".json"]  # noqa: E731
     start = lambda version: [*here, "model", str(version.number), folder]  # noqa: E731
     settings = Settings(int(port), 0.01, 600, log="json")
     store = Store(Path(folder) / "kept", 1 << 20, "serve")
     say = partial(print, flush=True)
-    work = partial(run, "ner@champion", settings, say, [*here, "follow", folder], start, store)
+    work = partial(run, "ner@champion", settings, say, follow, start, store, beside)
     run_stage("serve", lambda: asyncio.run(work()))
 
 

@@ -31,9 +31,11 @@ JSON = {"Content-Type": "application/json"}
 class Serve:
     """A running server, its registry, and what it prints."""
 
-    def __init__(self, folder: Path, version: int | None = 1) -> None:
+    def __init__(self, folder: Path, version: int | None = 1, challenger: int | None = None) -> None:
         self.folder, self.log = folder, folder / "serve.log"
         self.point(version)
+        if challenger:
+            self.point(challenger, alias="challenger")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -43,14 +45,14 @@ class Serve:
             self.process = subprocess.Popen(command, cwd=folder, env=seen, stdout=out, stderr=out)
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=PATIENCE_S)
 
-    def point(self, version: int | None, gate: str | None = "passed, 9 of 9 rules") -> None:
+    def point(self, version: int | None, gate: str | None = "passed, 9 of 9 rules", alias: str = "champion") -> None:
         about = {"model": "ner", "number": version, "content": f"c{version}", "gate": gate}
         about |= {"inputs": ["text", "tokens"], "params": ["min_score"]}
-        problem = None if version else "the MLflow registry has no ner@champion"
+        problem = None if version else f"the MLflow registry has no ner@{alias}"
         line = {"version": about if version else None, "problem": problem, "absent": not version}
         temporary = self.folder / "alias.tmp"
         temporary.write_text(json.dumps(line))
-        temporary.replace(self.folder / "alias.json")
+        temporary.replace(self.folder / f"{alias}.json")
 
     def said(self) -> str:
         return self.log.read_text()
@@ -417,3 +419,52 @@ def test_settings_come_from_the_environment_and_keep_off_the_ports_of_make_up():
     for name in ("NER_SERVE_PORT", "NER_SERVE_MAX_MB"):
         with pytest.raises(ParamsError, match=f"{name} is '-1'"):
             read_settings({name: "-1"})
+
+
+def test_a_canary_answers_its_share_and_the_shadow_reads_the_rest(tmp_path):
+    server = Serve(tmp_path, challenger=2)
+    try:
+        server.until_serving(1)
+        server.until(lambda: server.http.get("/version").json()["challenger"] == "ner/2")
+        assert server.http.get("/version").json()["canary"] == 0.3
+
+        def role(key: int) -> tuple[str, str]:
+            answer = server.http.post(
+                "/invocations", json={"inputs": ["Marta"]}, headers={"X-Canary-Key": f"user {key}"}
+            )
+            assert answer.status_code == 200
+            return answer.headers["X-Model-Role"], answer.headers["X-Model-Version"]
+
+        roles = [role(key) for key in range(60)]
+        assert set(roles) == {("canary", "ner/2"), ("champion", "ner/1")}
+        assert 8 <= roles.count(("canary", "ner/2")) <= 28  # 18 expected
+        assert [role(key) for key in range(20)] == roles[:20]  # the same caller, the same side
+
+        def number(name: str) -> float:
+            lines = server.http.get("/metrics").text.splitlines()
+            return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), 0)
+
+        differs, same = 'ner_shadow_rows_total{result="differs"}', 'ner_shadow_rows_total{result="same"}'
+        server.until(lambda: number(differs) > 0)
+        assert number('ner_shadow_entities_total{only="challenger",type="V2"}') > 0
+        server.until(lambda: server.ask("SAME").status_code == 200 and number(same) > 0)
+        kept = [json.loads(line) for path in (tmp_path / "kept").glob("shadow-*") for line in path.open()]
+        assert {(row["model"], row["against"]) for row in kept} == {("ner/1", "ner/2")}
+        assert kept[0]["champion"] == [["V1", 0, 5]] and kept[0]["challenger"] == [["V2", 0, 5]]
+        assert not any("text" in row for row in kept)  # monitor.keep is numbers
+        server.point(3, alias="challenger")
+        server.until(lambda: server.http.get("/version").json()["challenger"] == "ner/3")
+    finally:
+        server.stop()
+
+
+def test_a_challenger_that_does_not_come_up_stops_nobody(tmp_path):
+    server = Serve(tmp_path, challenger=BROKEN)
+    try:
+        server.until_serving(1)
+        server.until(lambda: f"challenger: ner/{BROKEN} does not come up" in server.said())
+        assert {server.ask("Marta").headers["X-Model-Version"] for _ in range(20)} == {"ner/1"}
+        server.point(2, alias="challenger")
+        server.until(lambda: server.http.get("/version").json()["challenger"] == "ner/2")
+    finally:
+        server.stop()

@@ -16,6 +16,8 @@ from ner.data.predictions import Predictions, write_predictions
 from ner.data.prepared import read_manifest, read_split
 from ner.errors import NerError, RegistryError
 from ner.registry.comparison import compare
+from ner.registry.comparison.live import live_differences
+from ner.registry.comparison.page import markdown
 from ner.registry.versions import add_version, content_digest
 from ner.tracking.mlflow_store import client, experiment_id, predictions_folder, upload
 from typed import call
@@ -290,3 +292,26 @@ def damaged(path: Path) -> Path:
     """The file without its second half."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     return path
+
+
+def test_what_the_shadow_read_shows_where_two_versions_differ(tmp_path, monkeypatch):
+    monkeypatch.setenv("NER_MONITOR_FOLDER", str(tmp_path))
+    assert live_differences("ner/2", "ner/1") is None
+    about = {"time": "2026-01-02T03:04:05", "model": "ner/1", "against": "ner/2"}
+    rows = [
+        {**about, "both": {"PER": 2}, "champion": [], "challenger": []},
+        {**about, "both": {}, "champion": [["LOC", 0, 4]], "challenger": [["ORG", 0, 4]], "text": "Oslo <b>"},
+        {**about, "against": "ner/9", "both": {"PER": 7}, "champion": [], "challenger": []},
+    ]
+    lines = [json.dumps(row) for row in rows]
+    (tmp_path / "shadow-1.jsonl").write_text("\n".join([*lines, lines[0][:30]]))
+    live = live_differences("ner/2", "ner/1")
+    assert (live["texts"], live["differ"]) == (2, 1)
+    assert live["per_type"] == {
+        "LOC": {"both": 0, "challenger": 0, "champion": 1},
+        "ORG": {"both": 0, "challenger": 1, "champion": 0},
+        "PER": {"both": 2, "challenger": 0, "champion": 0},
+    }
+    report = {"challenger": {"name": "a"}, "champion": {"name": "b"}, "fingerprint": HERE, "splits": {}, "live": live}
+    text = markdown(report)
+    assert "Of 2 texts that both read" in text and "1 (50.0%) differ" in text and "<b>" not in text
