@@ -102,7 +102,9 @@ class Challenger:
 
 def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     """Return by type how many entities both versions see, and [type, start, end] of those that one alone sees."""
-    sides = [{(one["type"], one["start"], one["end"]) for one in side["entities"]} for side in (ours, theirs)]
+    sides = [
+        {(entity["type"], entity["start"], entity["end"]) for entity in side["entities"]} for side in (ours, theirs)
+    ]
     names = [name for name, _, _ in sides[0] & sides[1]]
     both = {name: names.count(name) for name in sorted(set(names))}
     alone = (sorted(map(list, sides[0] - sides[1])), sorted(map(list, sides[1] - sides[0])))
