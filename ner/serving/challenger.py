@@ -11,6 +11,7 @@ texts only where monitor.keep is text. The shadow reads IN_SHADOW requests at on
 import asyncio
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
