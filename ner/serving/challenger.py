@@ -103,13 +103,14 @@ class Challenger:
 
 def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     """Return by type how many entities both versions see, and [type, start, end] of those that one alone sees."""
-    sides = [
-        {(entity["type"], entity["start"], entity["end"]) for entity in side["entities"]} for side in (ours, theirs)
-    ]
-    names = [name for name, _, _ in sides[0] & sides[1]]
-    both = {name: names.count(name) for name in sorted(set(names))}
-    alone = (sorted(map(list, sides[0] - sides[1])), sorted(map(list, sides[1] - sides[0])))
-    return {"both": both, "champion": alone[0], "challenger": alone[1]}
+    left, right = spans(ours), spans(theirs)
+    both = Counter(name for name, _, _ in sorted(left & right))
+    return {"both": both, "champion": sorted(left - right), "challenger": sorted(right - left)}
+
+
+def spans(answer: Mapping[str, Any]) -> set[tuple[str, int, int]]:
+    """Return an answer's entities: type, start, end."""
+    return {(entity["type"], entity["start"], entity["end"]) for entity in answer["entities"]}
 
 
 def place(key: str | None) -> float:
