@@ -1,13 +1,12 @@
 """Markdown that untrusted text cannot break: names of types and corpora come from outside.
 
 text("<b> | *x*")             # shows these very characters, in a table cell too
-table(["", "F1"], [["PER", number(0.9432)]])
+table("|  | F1 |\n| PER | 0.9432 |")      # the same table, padded so that its source can be read too
 """
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ner.common.escaping import in_markdown, visible
@@ -15,7 +14,12 @@ from ner.common.tables import markdown_table
 
 MISSING = "–"
 GAP = "&emsp;"  # spaces at the end of a cell that no renderer takes away
-table = partial(markdown_table, padded=True)
+
+
+def table(markdown: str, align: str = "") -> str:
+    """Return a table with padded columns; a bar in a cell has a backslash before it (`text`, `cell`)."""
+    head, *rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in markdown.strip().split("\n")]
+    return markdown_table(head, rows, align, padded=True)
 
 
 def plain(value: Any) -> str:
@@ -31,6 +35,11 @@ def text(value: Any) -> str:
 def code(value: Any) -> str:
     """Return untrusted text in a code span."""
     return "`" + re.sub(r"\\+\|", r"\\|", plain(value).replace("`", "'")) + "`"
+
+
+def cell(markdown: str) -> str:
+    """Return Markdown whose bars do not end the cell of a table."""
+    return re.sub(r"(?<!\\)\|", r"\|", markdown)
 
 
 def link(name: Any, address: Any) -> str:
@@ -89,11 +98,6 @@ def compact(markdown: str) -> str:
 def _compact_row(line: str) -> str:
     line = re.sub(r"-{4,}", "---", re.sub(" {2,}", " ", line))
     return line if re.fullmatch(r"[| :-]+", line) else re.sub(r" \|(?=.)", f"{GAP} |", line)
-
-
-def bullets(lines: Iterable[str]) -> str:
-    """Return a bullet list."""
-    return "\n".join(f"- {line}" for line in lines if line)
 
 
 def count(n: int, noun: str) -> str:

@@ -405,10 +405,6 @@ def test_the_metadata_is_that_of_the_public_card_with_both_splits():
         ("Mistakes", "`LOC` read as `PER` (7)."),
         ("Seeds", "One seed was trained (42)"),
         ("Gate", "| `champion` | -0.01 | – | passed | there is no champion |"),
-        ("Beside the public card", "| F1 | 0.9450 | 0.9390 to 0.9510 | 0.9321 |"),
-        ("Beside the public card", "| Loss, before calibration | 0.0534 | – | 0.0617 |"),
-        ("Beside the public card", "| 2 | 0.9450 | 0.9303 | 0.0534 | 0.0610 |"),
-        ("Beside the public card", "Its F1 lies below the interval"),
         ("Environmental cost", "1.67 core-hours at most"),
         ("How to make it again", "git checkout " + "c" * 40),
         ("How to make it again", "ner reproduce ner/3"),
@@ -468,11 +464,6 @@ def test_without_what_was_measured_the_card_is_the_same_for_every_training_of_th
 def test_a_card_from_before_registration_names_its_content_and_no_version():
     trace = flat(bodies(render(RUNS["not registered"]))["Trace"])
     assert f"`{'5' * 64}`" in trace and "Model version" not in trace
-
-
-def test_another_corpus_is_not_set_beside_the_public_cards_numbers():
-    body = bodies(render(with_types(["THING"])))["Beside the public card"]
-    assert "0.9321" not in body and "of mine, they would say nothing" in body
 
 
 def test_several_seeds_are_told_with_their_spread():

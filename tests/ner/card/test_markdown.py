@@ -1,7 +1,7 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from ner.card.markdown import between, code, link, number, parse, percent, plain, table, text
+from ner.card.markdown import between, cell, code, link, number, parse, percent, plain, table, text
 
 NASTY = [
     "<script>x</script>",
@@ -33,7 +33,7 @@ def test_foreign_text_is_shown_letter_by_letter(value):
 @pytest.mark.parametrize("value", NASTY)
 @pytest.mark.parametrize("write", [text, code])
 def test_foreign_text_stays_in_its_cell(value, write):
-    out = html(table(["a", "b"], [[write(value), "1"]]))
+    out = html(table(f"| a | b |\n| {cell(write(value))} | 1 |"))
     assert out.count("<td") == 2 and out.count("<tr>") == 2
     assert "<script>" not in out and "<!--" not in out
 
@@ -78,4 +78,4 @@ def test_intervals_and_shares():
 
 
 def test_numbers_stand_to_the_right_and_words_to_the_left():
-    assert table(["a", "b"], [["x", "1,234"], ["yy", "5"]]).splitlines()[1] == "| :-- | ----: |"
+    assert table("| a | b |\n| x | 1,234 |\n| yy | 5 |").splitlines()[1] == "| :-- | ----: |"
