@@ -58,7 +58,6 @@ PROGRAMS = {
         None, "ner.registry.promotion.run:main", "Check a new champion and add it to the history."
     ),
     "reproduce": Program(MODELS, "ner.registry.reproduce:main", "Print the commands that reproduce a version."),
-    "resync": Program(MODELS, "ner.registry.resync:main", "Send MLflow what it missed while it was unreachable."),
     "serve": Program(USE, "ner.serving.serve:main", "Serve the champion over HTTP, with a page to try it."),
     "batch": Program(USE, "ner.batch.batch:main", "Batch prediction: the entities of a file or a folder of texts."),
     "monitor": Program(USE, "ner.monitoring.monitor:main", "Detect drift: compare recent texts with validation."),

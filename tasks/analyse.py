@@ -10,15 +10,12 @@ from pathlib import Path
 
 from ner.common.cli import run_stage
 from ner.report.analysis import analyse, summary
-from ner.tracking.determined import training_record
-from ner.tracking.runs import try_log_analysis
 
 REPORTS = Path("reports")
 
 
 def main() -> None:
     print(f"{summary(analyse(REPORTS))}\n{REPORTS / 'report.html'}", flush=True)
-    try_log_analysis(training_record(REPORTS / "training.json").get("mlflow_run_id"), REPORTS)
 
 
 if __name__ == "__main__":

@@ -16,17 +16,13 @@ from ner.common.cli import run_stage
 from ner.common.files import read_params
 from ner.evaluation.run import evaluate
 from ner.evaluation.scores_table import scores_table
-from ner.tracking.determined import training_record
-from ner.tracking.runs import try_log_evaluation
 
 PREPARED, REPORTS = Path("data/prepared"), Path("reports")
-TRAINING = REPORTS / "training.json"
 
 
 def main() -> None:
     metrics = evaluate(read_params(), PREPARED, REPORTS)
     print(scores_table(metrics), flush=True)
-    try_log_evaluation(training_record(TRAINING).get("mlflow_run_id"), metrics, [REPORTS / "metrics.json"])
 
 
 if __name__ == "__main__":

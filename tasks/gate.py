@@ -20,8 +20,6 @@ from ner.common.cli import run_stage
 from ner.common.files import read_params
 from ner.evaluation.gate import failure
 from ner.registry.verdict import gate, verdict_table
-from ner.tracking.determined import training_record
-from ner.tracking.runs import try_log_gate
 
 PREPARED, REPORTS = Path("data/prepared"), Path("reports")
 
@@ -29,7 +27,6 @@ PREPARED, REPORTS = Path("data/prepared"), Path("reports")
 def main() -> None:
     verdict = gate(read_params(), REPORTS, PREPARED)
     print(verdict_table(verdict), flush=True)
-    try_log_gate(training_record(REPORTS / "training.json").get("mlflow_run_id"), verdict, [REPORTS / "gate.json"])
     if not verdict["passed"]:
         print(f"gate: {failure(verdict)}", flush=True)
 

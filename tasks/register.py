@@ -7,7 +7,7 @@ Reads   models/release, data/prepared/manifest.json, what else the card says (ne
 Writes  reports/registration.json and mlflow/data/registered.json, with nothing but what the inputs determine; beside
         them reports/registered.json (version, run, address), and into the run a card with all of that
 
-A model that failed its gate is not registered: registration.json says so, and MLflow is not touched.
+A model that failed its gate is not registered: registration.json says so, and its run in MLflow gets its reports.
 One content makes one version, however often this runs. Nobody but a person sets `champion`.
 """
 

@@ -2,7 +2,8 @@
 
 register(params, Path())        # models/release of a checkout -> a model version and reports/registration.json
 
-A model that failed its gate is not registered: registration.json says so, and MLflow is not touched.
+A model that failed its gate is not registered: registration.json says so, and its run in MLflow gets scores, verdict
+and reports where MLflow can be had.
 One content makes one version, however often this runs. Nobody but a person sets `champion`.
 """
 
@@ -36,7 +37,7 @@ from ner.registry.versions import (
     describe,
     find_version,
 )
-from ner.tracking.best_effort import warn
+from ner.tracking.best_effort import best_effort, warn
 from ner.tracking.determined import read_measured, training_record, write_registration
 from ner.tracking.mlflow_store import (
     client,
@@ -48,7 +49,7 @@ from ner.tracking.mlflow_store import (
     tracking_uri,
     upload,
 )
-from ner.tracking.runs import VERSION, has_version, log_analysis, log_evaluation, log_gate, sync
+from ner.tracking.runs import VERSION, has_version, log_analysis, log_evaluation, sync
 
 DIRTY = {True: "true", False: "false", None: "unknown"}
 NO_FLOW = "none"  # the tag flow_run_id of a version whose training no flow started
@@ -69,11 +70,12 @@ def register(params: Params, root: Path) -> dict[str, Any]:
     gate = read_json(root / GATE)
     check_model_files(folder)
     facts = read_facts(root, params.registry.model, gate, lock_before(root))
+    training = training_record(reports / "training.json")
     if not gate["passed"]:
+        log_refused(training, params.registry.experiment, reports, facts)
         return decline(root, facts.model, gate)
     if refusal := git_refusal(root):
         warn(refusal)
-    training = training_record(reports / "training.json")
     run_id = sync(training, params.registry.experiment, facts.manifest)
     with registry_errors():
         content = content_digest(folder)
@@ -84,14 +86,13 @@ def register(params: Params, root: Path) -> dict[str, Any]:
             run_id = run_of_its_own(run_id, flatten(json.loads(shaping_tag(params, root))) | training["params"])
         else:
             run_id = version.run_id or run_id  # of the training that it was registered from
-        log_evaluation(run_id, facts.metrics, [])
-        log_gate(run_id, gate, [])
+        log_evaluation(run_id, facts.metrics, gate)
         version = version or add_version(params.registry.model, run_id, folder, content)
         named = about(version, content, training)
         facts = replace(facts, measured=read_measured(training["key"]), registration=named)
         describe(version, summary(facts), result_tags(facts) | origin_tags(facts, run_id, params, root))
         describe_model(params, facts)
-        finish_run(run_id, version, reports, render(facts))
+        log_reports(run_id, reports, render(facts), f"{version.name}/{version.version}")
         client().set_registered_model_alias(params.registry.model, ALIAS, version.version)
     registration = {"model": params.registry.model, "alias": ALIAS, "content": content}
     write_registration(reports, registration, named)
@@ -206,7 +207,16 @@ def describe_model(params: Params, facts: CardFacts) -> None:
     )
 
 
-def finish_run(run_id: str, version: Any, reports: Path, card: str) -> None:
+@best_effort("What MLflow lacks of this model is sent when the stage runs again.")
+def log_refused(training: Mapping[str, Any], experiment: str, reports: Path, facts: CardFacts) -> None:
+    """Log scores, verdict and reports of a model that failed its gate into the run of its training."""
+    run_id = sync(training, experiment, facts.manifest)
+    log_evaluation(run_id, facts.metrics, facts.gate)
+    with registry_errors():
+        log_reports(run_id, reports, render(facts))
+
+
+def log_reports(run_id: str, reports: Path, card: str, version: str | None = None) -> None:
     """Log the reports into the run, with this card in place of the one in git, and tag it with the version, once."""
     store = client()
     if has_version(store.get_run(run_id)):
@@ -216,4 +226,5 @@ def finish_run(run_id: str, version: Any, reports: Path, card: str) -> None:
         write_text(Path(folder) / "card.md", card)
         upload(store, run_id, [Path(folder) / "card.md"])
     log_analysis(run_id, reports)
-    store.set_tag(run_id, VERSION, f"{version.name}/{version.version}")
+    if version:
+        store.set_tag(run_id, VERSION, version)

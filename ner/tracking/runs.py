@@ -7,7 +7,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,7 @@ FACTS = ("seconds", "steps", "windows", "subwords", "cpu_seconds", "peak_memory_
 
 
 def run_name(data: Mapping[str, Any], base: Mapping[str, Any], seed: Any) -> str:
-    """Return the name of a training's run, as `conll2003 all-mpnet-base-v2 seed 42`. data, base: with `source`, `name`.
-
-    Base: with `name`.
-    """
+    """Return the name of a training's run, as `conll2003 all-mpnet-base-v2 seed 42`. data has `source`, base has `name`."""
     names = (short_name(str(about.get(key) or "unknown")) for about, key in ((data, "source"), (base, "name")))
     return f"{' '.join(names)} seed {seed}"
 
@@ -77,18 +74,15 @@ def has_version(run: Any) -> bool:
     return VERSION in run.data.tags
 
 
-def try_tag_training(run_id: str, key: str) -> bool:
-    """Write a training's key on its run, where the server can be had; otherwise a warning, and `sync` does it."""
-
-    def act(run_id: str) -> None:
-        with registry_errors():
-            client().set_tag(run_id, KEY, key)
-
-    return _try(act, run_id)
+@best_effort("Stage register writes it later.")
+def try_tag_training(run_id: str, key: str) -> None:
+    """Write a training's key on its run."""
+    with registry_errors():
+        client().set_tag(run_id, KEY, key)
 
 
-def log_evaluation(run_id: str, metrics: Mapping[str, Any], files: Sequence[Path]) -> None:
-    """Log the scores of every split (`validation_f1`, `test_f1_PER`, `validation_sentence_f1`) and the files.
+def log_evaluation(run_id: str, metrics: Mapping[str, Any], gate: Mapping[str, Any] | None = None) -> None:
+    """Log the scores of every split (`validation_f1`, `test_f1_PER`, `validation_sentence_f1`) and the gate's verdict.
 
     A run with a registered model stays as it is (`has_version`). Raises RegistryError.
     """
@@ -99,36 +93,13 @@ def log_evaluation(run_id: str, metrics: Mapping[str, Any], files: Sequence[Path
         run = store.get_run(run_id)
         if has_version(run):
             return
-        known = run.data.metrics
         now = int(time.time() * 1000)
-        changed = {name: value for name, value in flat_metrics(metrics).items() if known.get(name) != value}
-        if changed:
-            store.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in changed.items()])
-        upload(store, run_id, files)
-
-
-def log_gate(run_id: str, gate: Mapping[str, Any], files: Sequence[Path]) -> None:
-    """Tag the run with the gate's verdict and its summary, and log the files.
-
-    A run with a registered model keeps the verdict that let it in. Raises RegistryError.
-    """
-    with registry_errors():
-        store = client()
-        if has_version(store.get_run(run_id)):
-            return
-        store.set_tag(run_id, "gate", "passed" if gate["passed"] else "failed")
-        store.set_tag(run_id, "gate_reasons", summary(gate))
-        upload(store, run_id, files)
-
-
-def try_log_evaluation(run_id: str | None, metrics: Mapping[str, Any], files: Sequence[Path]) -> bool:
-    """Run `log_evaluation` where the server answers; otherwise warn, and stage register makes up for it."""
-    return _try(log_evaluation, run_id, metrics, files)
-
-
-def try_log_gate(run_id: str | None, gate: Mapping[str, Any], files: Sequence[Path]) -> bool:
-    """Run `log_gate` where the server answers; otherwise warn."""
-    return _try(log_gate, run_id, gate, files)
+        new = [(k, v) for k, v in flat_metrics(metrics).items() if run.data.metrics.get(k) != v]
+        if new:
+            store.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in new])
+        if gate:
+            store.set_tag(run_id, "gate", "passed" if gate["passed"] else "failed")
+            store.set_tag(run_id, "gate_reasons", summary(gate))
 
 
 def log_analysis(run_id: str, reports: Path) -> None:
@@ -150,18 +121,13 @@ def log_analysis(run_id: str, reports: Path) -> None:
                 _log_table(store, run_id, path, f"mistakes/{path.stem}.json")
 
 
-def try_log_analysis(run_id: str | None, reports: Path) -> bool:
-    """Run `log_analysis` where the server answers; otherwise warn."""
-    return _try(log_analysis, run_id, reports)
-
-
 def log_seed(training: Mapping[str, Any], experiment: str, scores: Mapping[str, Any]) -> str:
     """Log the scores of a training with another seed into its run, made or completed by `sync`, and tag it so.
 
     training: that of the seed, as ner.tracking.determined reads it. Returns the run's id. Raises RegistryError.
     """
     run_id = sync(training, experiment)
-    log_evaluation(run_id, scores, [])
+    log_evaluation(run_id, scores)
     with registry_errors():
         client().set_tag(run_id, "ner.stage", "seed")
     return run_id
@@ -268,11 +234,3 @@ def _log_missing_points(store: Any, run: Any, training: Mapping[str, Any]) -> No
 def _started_ms(training: Mapping[str, Any]) -> int:
     started = training.get("started")
     return int(datetime.fromisoformat(started).timestamp() * 1000) if started else int(time.time() * 1000)
-
-
-@best_effort("Stage register logs it later.")
-def _try(log: Any, run_id: str | None, *arguments: Any) -> bool:
-    if run_id is None:
-        return False
-    log(run_id, *arguments)
-    return True

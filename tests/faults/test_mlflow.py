@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif("NER_FAULTS" not in os.environ, reason="takes minutes: make faults"),
 ]
-REPRO, RESYNC = [sys.executable, "-m", "dvc", "repro"], [sys.executable, "-m", "ner", "resync"]
+REPRO = [sys.executable, "-m", "dvc", "repro"]
 GONE = r"MLflow at http://127\.0\.0\.1:\d+ (cannot be reached|does not answer in time)"
 
 
@@ -87,14 +87,12 @@ def test_gone_before_training_and_back_after_it(small_pristine, server, tmp_path
     server.begin()
     training = json.loads((folder / "reports/training.json").read_text())
     assert training["mlflow_run_id"] is None
-    resync = start(RESYNC, folder, environment)
-    assert resync.wait() == 0, resync.text
+    again = start(REPRO, folder, environment)
+    assert again.wait(1800) == 0, again.text
     (told,) = server.runs()
     found = server.metrics(told["info"]["run_id"])
     assert {"train/loss", "validation_f1", "test_f1"} <= set(found)
     assert len(history(server, told, "train/loss")) == sum("train/loss" in entry for entry in training["log"])
-    again = start(REPRO, folder, environment)
-    assert again.wait(1800) == 0, again.text
     assert server.call("model-versions/search")["model_versions"][0]["run_id"] == told["info"]["run_id"]
     assert [one["info"]["run_id"] for one in server.runs()] == [told["info"]["run_id"]]  # told once
 
@@ -120,9 +118,6 @@ def test_gone_during_training_and_again_before_registration(small_done, server, 
     expected = {entry["step"] for entry in training["log"] if "train/loss" in entry}
     before = len(history(server, told, "train/loss"))
     assert before < len(expected)
-    resync = start(RESYNC, folder, environment)
-    assert resync.wait() == 0, resync.text
-    assert {step for step, _ in history(server, told, "train/loss")} == expected
     upto = start([*REPRO, "export"], folder, environment)
     assert upto.wait(1800) == 0, upto.text
     server.kill()
@@ -132,8 +127,8 @@ def test_gone_during_training_and_again_before_registration(small_done, server, 
     refused.first("^register: " + GONE, began)
     assert "Traceback" not in refused.text
     server.begin()
-    resync = start(RESYNC, folder, environment)
-    assert resync.wait() == 0 and "version 1 is registered" in resync.text, resync.text
-    assert server.call("model-versions/search")["model_versions"][0]["run_id"] == told["info"]["run_id"]
-    assert start([*REPRO, "register"], folder, environment).wait(1800) == 0
-    assert len(server.call("model-versions/search")["model_versions"]) == 1
+    registered = start([*REPRO, "register"], folder, environment)
+    assert registered.wait(1800) == 0, registered.text
+    (version,) = server.call("model-versions/search")["model_versions"]
+    assert version["run_id"] == told["info"]["run_id"]
+    assert {step for step, _ in history(server, told, "train/loss")} == expected

@@ -1,7 +1,6 @@
 """Runs in a real MLflow: SQLite in tmp_path, a server that is not there, one that hangs, one that comes up later."""
 
 import copy
-import json
 import shutil
 import socket
 import threading
@@ -17,7 +16,7 @@ from ner.errors import RegistryError
 from ner.tracking import live_run
 from ner.tracking.live_run import LiveRun, watch_system
 from ner.tracking.mlflow_store import client, is_local, shown_uri, tracking_uri
-from ner.tracking.runs import flat_metrics, sync, try_log_evaluation, try_log_gate, try_tag_training
+from ner.tracking.runs import flat_metrics, log_evaluation, sync, try_tag_training
 
 MANIFEST = {
     "source": "mini",
@@ -249,9 +248,8 @@ def test_scores_are_logged_once_by_split_measure_and_type(home):
     run_id = sync(TRAINING, "ner")
     scores = {"f1": 0.9, "support": 3, "per_type": {"PER": {"f1": 0.8}}, "sentence": {"f1": 0.7}}
     metrics = {"mode": "default", "validation": scores, "test": {**scores, "f1": 0.6}}
-    report = home / "metrics.json"
-    report.write_text(json.dumps(metrics))
-    assert try_log_evaluation(run_id, metrics, [report]) and try_log_evaluation(run_id, metrics, [report])
+    log_evaluation(run_id, metrics)
+    log_evaluation(run_id, metrics)
     found = client().get_run(run_id).data.metrics
     assert {k: found[k] for k in ("validation_f1", "test_f1", "validation_f1_PER", "validation_sentence_f1")} == {
         "validation_f1": 0.9,
@@ -264,16 +262,9 @@ def test_scores_are_logged_once_by_split_measure_and_type(home):
 
 def test_the_verdict_of_the_gate_is_on_the_run(home):
     run_id = sync(TRAINING, "ner")
-    assert try_log_gate(run_id, {"passed": False, "rules": [{"passed": False, "reason": "F1 is under 0.93"}]}, [])
+    log_evaluation(run_id, {}, {"passed": False, "rules": [{"passed": False, "reason": "F1 is under 0.93"}]})
     tags = client().get_run(run_id).data.tags
     assert (tags["gate"], tags["gate_reasons"]) == ("failed", "failed, 1 of 1 rules: F1 is under 0.93")
-
-
-def test_evaluation_goes_on_without_a_run_or_without_a_server(home, monkeypatch, free_port, capsys):
-    assert not try_log_evaluation(None, {}, [])
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port}")
-    assert not try_log_evaluation("0" * 32, {"validation": {"f1": 1.0}}, [])
-    assert "cannot be reached" in capsys.readouterr().err
 
 
 def test_names_that_mlflow_refuses_are_made_acceptable():
