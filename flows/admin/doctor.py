@@ -12,10 +12,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict
-from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from pathlib import Path
-from time import time
 from typing import Annotated, Any, TypeVar
 
 import httpx
@@ -30,7 +28,6 @@ from ner.errors import NerError
 from ner.tracking.mlflow_store import shown_uri
 
 ANSWERS_WITHIN_S, REMOTE_WITHIN_S = 3.0, 6.0
-CLOCKS_APART_S = 10
 T = TypeVar("T")
 SHOWN = 3  # names in a sentence
 
@@ -81,9 +78,6 @@ def ask_server(name: str, url: str) -> Finding:
     theirs, ours = answer.text.strip().strip('"')[:40], version(name)
     if theirs != ours:
         return Finding(name, WARNING, f"{shown} is {name} {theirs}, this checkout has {ours}: use one version.")
-    apart = _clock_apart(answer.headers.get("date"))
-    if apart > CLOCKS_APART_S:
-        return Finding(name, WARNING, f"the clock of {shown} is {apart:.0f} s away from this one: set both by NTP.")
     return Finding(name, OK, f"{name} {theirs} answers at {shown}.")
 
 
@@ -224,13 +218,6 @@ def _login(name: str) -> tuple[str, str] | None:
     else:
         user, password = (os.environ.get(f"MLFLOW_TRACKING_{key}", "") for key in ("USERNAME", "PASSWORD"))
     return (user, password) if user else None
-
-
-def _clock_apart(date: str | None) -> float:
-    try:
-        return abs(parsedate_to_datetime(date).timestamp() - time()) if date else 0.0
-    except ValueError:
-        return 0.0
 
 
 def _some(names: list[str]) -> str:

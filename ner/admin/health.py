@@ -7,15 +7,12 @@ Nothing here imports torch, asks a server, or takes over a second; flows/admin/d
 """
 
 import importlib.metadata
-import os
-import platform
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,23 +20,19 @@ from typing import Any
 import psutil
 import yaml
 
-from ner.admin.leftovers import find_leftovers
-from ner.common.loopback import no_proxy, proxy
 from ner.common.place import git_refusal, loading_refusal
-from ner.common.provenance import UNKNOWN, git_state, usable_cores
+from ner.common.provenance import UNKNOWN, git_state
 from ner.data.sources.pins import LOCK, is_of_cuda, locked
 from ner.params import Params
 from ner.tracking.determined import training_record
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
-PYTHONS = (3, 11), (3, 14)  # the first and the last that the packages are pinned for
 WRITTEN = (".", ".dvc", ".ner", "checkpoints", "data", "mlflow/data", "models", "reports")
 COPIES = 2  # DVC keeps what a stage writes in its cache and in its place; only some file systems share the blocks
 OF_A_CHECKPOINT = 3  # times the model: its weights, and two moments of the optimizer for each
 CHECKPOINTS_AT_ONCE = 2  # the new one is whole before the old one goes
 OF_A_TRAINING = 4  # times the model, in memory at the least: weights, gradients and two moments
 SMI_WITHIN_S = 5
-CLOCK_S = 60  # a file that is so much newer than now comes from another time
 
 
 _PYTHON_OF_SCRIPT = re.compile(r"/[^'\"\n]*/bin/python[\w.]*")
@@ -56,27 +49,14 @@ class Finding:
 
 def machine(root: Path, params: Params) -> Iterator[Finding]:
     """Yield every check of this module, one after another."""
-    yield check_python()
     yield check_packages(root)
     yield check_commands()
     yield check_disk(root)
     yield check_memory(root)
-    yield check_threads(os.environ.get("OMP_NUM_THREADS"), usable_cores())
     yield check_gpu(params.train.device, torch_build())
     yield check_folders(root)
     yield check_place(root)
     yield check_git(root)
-    yield check_proxy(os.environ)
-    yield check_clock(root, time.time())
-    yield check_leftovers(root)
-
-
-def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
-    shown = ".".join(map(str, version))
-    if PYTHONS[0] <= version[:2] <= PYTHONS[1]:
-        return Finding("python", OK, f"{platform.python_implementation()} {shown}.")
-    wanted = " to ".join(".".join(map(str, release)) for release in PYTHONS)
-    return Finding("python", PROBLEM, f"this is Python {shown}, the packages are pinned for {wanted}: make env.")
 
 
 def check_packages(root: Path) -> Finding:
@@ -141,17 +121,6 @@ def check_memory(root: Path) -> Finding:
     return Finding("memory", OK, f"{numbers}." if need else f"{_gb(available)} are free.")
 
 
-def check_threads(named: str | None, cores: int) -> Finding:
-    """Compare OMP_NUM_THREADS (`named`) with the cores that this process may use."""
-    if named is None:
-        return Finding("threads", OK, f"as many as there are cores: {cores}.")
-    if not named.isdecimal() or not int(named):
-        return Finding("threads", PROBLEM, f"OMP_NUM_THREADS is {named!r}, need a number from 1: unset it.")
-    if int(named) > cores:
-        return Finding("threads", WARNING, f"OMP_NUM_THREADS={named} for {cores} cores slows everything: unset it.")
-    return Finding("threads", OK, f"OMP_NUM_THREADS={named}, cores {cores}; the same weights need the same number.")
-
-
 def check_gpu(device: str, build: str) -> Finding:
     """Check the GPU against train.device. build: the suffix of torch's version; only a GPU makes this import torch."""
     gpus = nvidia_gpus()
@@ -192,34 +161,6 @@ def check_git(root: Path) -> Finding:
     if commit == UNKNOWN:
         return Finding("git", OK, "this is no git repository, so a run's trace has no commit.")
     return Finding("git", OK, f"commit {commit[:12]}{', with changes' if is_dirty else ''}.")
-
-
-def check_proxy(environment: Mapping[str, str]) -> Finding:
-    """Return whether the rest of the world is reached through a proxy; our own processes bypass it on this machine."""
-    name = proxy(environment)
-    if name is None:
-        return Finding("proxy", OK, "none is set.")
-    todo = f"for `prefect` in a shell: export no_proxy={no_proxy(environment)}"
-    return Finding("proxy", OK, f"{name} is used for other machines, and not for servers on this one; {todo}")
-
-
-def check_clock(root: Path, now: float) -> Finding:
-    """Check for files from the future: the clock jumped back, so run times and the age of files are wrong."""
-    names = ("dvc.lock", "params.yaml", "reports/metrics.json", "mlflow/data/mlflow.db", ".git/index")
-    late = [name for name in names if (root / name).exists() and (root / name).stat().st_mtime > now + CLOCK_S]
-    if late:
-        return Finding("clock", WARNING, f"{late[0]} is newer than now, so the clock was set back: set it by NTP.")
-    return Finding("clock", OK, f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(now))} UTC, no file is newer.")
-
-
-def check_leftovers(root: Path) -> Finding:
-    """Return files of runs that were killed."""
-    leftovers = find_leftovers(root)
-    if not leftovers:
-        return Finding("leftovers", OK, "nothing is left of killed runs.")
-    size = _gb(sum(leftover.size for leftover in leftovers))
-    sentence = f"{len(leftovers)} of killed runs, {size}, such as {leftovers[0].path} ({leftovers[0].why})"
-    return Finding("leftovers", WARNING, f"{sentence}: `make clean` removes them while no run works here.")
 
 
 def output_sizes(root: Path) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Files: read with clear errors, written under a temporary name and renamed, so that none is ever half there.
 
-A temporary name is .<name>.<eight characters>.tmp, which git ignores and ner/admin/leftovers.py knows.
+A temporary name is .<name>.<eight characters>.tmp, which git ignores and `make clean` removes.
 """
 
 import hashlib

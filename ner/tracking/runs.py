@@ -38,7 +38,7 @@ FACTS = ("seconds", "steps", "windows", "subwords", "cpu_seconds", "peak_memory_
 
 
 def run_name(data: Mapping[str, Any], base: Mapping[str, Any], seed: Any) -> str:
-    """Return the name of a training's run, as `conll2003 all-mpnet-base-v2 seed 42`. data has `source`, base has `name`."""
+    """Return the name of a training's run, as `conll2003 all-mpnet-base-v2 seed 42`."""
     names = (short_name(str(about.get(key) or "unknown")) for about, key in ((data, "source"), (base, "name")))
     return f"{' '.join(names)} seed {seed}"
 

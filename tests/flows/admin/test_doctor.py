@@ -33,11 +33,10 @@ def answering():
     """A server that answers everything with a text of the test's choice."""
 
     class Answer(BaseHTTPRequestHandler):
-        text, status, date = "", 200, None
+        text, status = "", 200
 
         def do_GET(self):
             self.send_response_only(self.status)
-            self.send_header("Date", self.date or self.date_time_string())
             self.end_headers()
             self.wfile.write(self.text.encode())
 
@@ -81,14 +80,12 @@ def test_servers_that_are_down_or_hang_take_seconds_and_the_registry_is_then_not
     assert "make up" in found["prefect"].sentence and "secret" not in found["mlflow"].sentence
 
 
-def test_a_server_of_another_version_or_with_another_clock_or_behind_a_password(answering):
+def test_a_server_of_another_version_or_behind_a_password(answering):
     answer, url = answering
     answer.text = '"0.0.1"'
     assert "use one version" in doctor.ask_server("prefect", url).sentence
     answer.text = doctor.version("mlflow")
     assert doctor.ask_server("mlflow", url).verdict == OK
-    answer.date = "Thu, 01 Jan 2015 00:00:00 GMT"
-    assert "NTP" in doctor.ask_server("mlflow", url).sentence
     answer.status = 401
     assert doctor.ask_server("mlflow", url).verdict == PROBLEM
 
@@ -123,5 +120,5 @@ def test_the_command_gives_json_and_its_status_says_whether_there_is_a_problem(t
     (toy / "requirements.lock").write_text("")
     done = run()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {"python", "disk", "dvc", "champion"} - {one["name"] for one in json.loads(done.stdout)} == {"dvc"}
+    assert {"packages", "disk", "dvc", "champion"} - {one["name"] for one in json.loads(done.stdout)} == {"dvc"}
     assert run(PREFECT_API_URL="http://127.0.0.1:9/api").returncode == 1
