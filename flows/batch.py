@@ -5,26 +5,20 @@ Reads   the input and the model, through `ner batch`
 Writes  the output and what `ner batch` writes beside it; the progress and a summary as artifacts in Prefect
 """
 
-import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
-from prefect.runtime import flow_run
 from prefect.states import State
 
-from flows.runtime.logging import shorten_logs
 from flows.runtime.names import named
-from flows.runtime.run_command import Result
-from flows.runtime.run_stage import stage_environment
+from flows.runtime.run_command import run_command
 from ner.batch.job import beside
 from ner.common.escaping import in_markdown
 from ner.common.files import read_json
-from ner.common.process import stream
 from ner.common.tables import markdown_table
 
 PROGRESS = re.compile(r"\s*(\d+)% of the input")
@@ -75,30 +69,17 @@ def ner_predict(
     switches = {"no-text": not keep_text, "no-extra": not keep_extra, "overwrite": overwrite, "fresh": fresh}
     arguments = [f"--{name}={value}" for name, value in options.items() if value is not None]
     arguments += [f"--{name}" for name, is_set in switches.items() if is_set]
-    result = run([*arguments, "--", input, output])
+    bar: UUID = create_progress_artifact(0.0, key="batch-progress", description="Share of the input that is done")
+
+    def show(line: str) -> None:
+        if share := PROGRESS.match(line):
+            update_progress_artifact(bar, progress=float(share[1]))
+
+    result = run_command("batch", *arguments, "--", input, output, on_line=show)
     if not result.status:
         summary = read_json(beside(Path(output), ".summary.json"))
         create_markdown_artifact(markdown(summary, input), key="batch", description=result.last)
     return result.state(result.last)
-
-
-def run(arguments: list[str]) -> Result:
-    """Run `ner batch`, its lines in the log and its progress as an artifact."""
-    shorten_logs()
-    log = get_run_logger()
-    bar: UUID = create_progress_artifact(0.0, key="batch-progress", description="Share of the input that is done")
-    last = [""]
-
-    def hear(line: str) -> None:
-        if share := PROGRESS.match(line):
-            update_progress_artifact(bar, progress=float(share[1]))
-        else:
-            last[0] = line
-        log.info(line.strip())
-
-    environment = stage_environment(str(flow_run.id), flow_run.ui_url if os.environ.get("PREFECT_API_URL") else None)
-    status = stream([sys.executable, "-m", "ner", "batch", *arguments], Path.cwd(), environment, hear)
-    return Result("batch", status, {}, last[0])
 
 
 def markdown(summary: dict[str, Any], address: str) -> str:

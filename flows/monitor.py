@@ -3,20 +3,19 @@
 Run     prefect deployment run ner-monitor/monitor
         prefect deployment run ner-monitor/monitor --param last=1000      (other texts; no retraining)
 Reads   what prediction has kept and the registry, through `ner monitor`
-Writes  what that writes; the report and its pictures as artifacts in Prefect; a flow run of ner/train, once for a data
+Writes  what that writes; the report as an artifact in Prefect; a flow run of ner/train, once for a data
 """
 
 from typing import Any
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_image_artifact, create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed, State
 
 from flows.runtime.names import dated, named
 from flows.runtime.run_command import run_command
-from flows.servers.mlflow_rest import picture
 
 TRAINING = "ner/train"
 DRIFT = "Drift: "  # what the message of a run begins with, for automations on its state
@@ -37,7 +36,8 @@ def ner_monitor(model: str = "ner@champion", last: int | None = None, since: str
     result = run_command("monitor", *(f"--{name}={value}" for name, value in asked.items() if value is not None))
     if result.status:
         return result.state("")
-    publish(result.report)
+    if page := result.report.get("markdown"):
+        create_markdown_artifact(page, key="drift", description=result.report["sentence"])
     sentence = result.report["sentence"]
     if result.report["rule"]["retrain"]:
         try:
@@ -58,14 +58,3 @@ def retrain(rule: dict[str, Any]) -> str:
     sentence = f"Flow run {run.name} of {TRAINING} trains on {rule['source']}."
     get_run_logger().info(sentence)
     return sentence
-
-
-def publish(report: dict[str, Any]) -> None:
-    """Create the artifacts of a comparison with the reference."""
-    if "markdown" not in report:
-        return
-    create_markdown_artifact(report["markdown"], key="drift", description=report["sentence"])
-    if url := picture(report["mlflow_run_id"], "monitor/distributions.png"):
-        create_image_artifact(
-            url, key="drift-distributions", description="Each value in the reference and in the window"
-        )

@@ -3,7 +3,7 @@
 Run     ner train [--set train.epochs=1]                   (make train)
         prefect deployment run ner/train                   (after make up)
 Reads   dvc.yaml, params.yaml
-Writes  what the stages write; .ner/runs/<flow run id>/run.json; artifacts in Prefect
+Writes  what the stages write; artifacts in Prefect
 """
 
 import os
@@ -23,12 +23,12 @@ from prefect.states import Cancelled, Completed, Failed, State
 from prefect.utilities.annotations import quote
 
 from flows.runtime import overrides
-from flows.runtime.api_watch import answers, told_when_gone
 from flows.runtime.artifacts import publish
 from flows.runtime.crash_recovery import check_count
 from flows.runtime.dvc_graph import Stage, read_graph, up_to
 from flows.runtime.logging import shorten_logs
 from flows.runtime.names import run_name
+from flows.runtime.prefect_api import answers
 from flows.runtime.run_record import Record
 from flows.runtime.run_stage import CACHED, FAILED, Outcome, failure, run_stage, stage_environment
 from flows.runtime.summary import ending
@@ -74,13 +74,12 @@ def ner(until: str = "", **blocks: Any) -> State:
     root = Path.cwd()
     record = Record(flow_run_id=str(flow_run.id), folder=root, started=time.time())
     api = PREFECT_API_URL.value()
-    with told_when_gone(api, get_run_logger().warning):
-        try:
-            run_pipeline(root, blocks, record, until or None)
-        except NerError as error:
-            record.sentence, record.exit_status = str(error), error.exit_status
-        record.save(root)
-        show(record, api)
+    try:
+        run_pipeline(root, blocks, record, until or None)
+    except NerError as error:
+        record.sentence, record.exit_status = str(error), error.exit_status
+    Record.last = record
+    show(record, api)
     if record.sentence:
         return Failed(message=record.sentence)
     return Completed(message=ending(record))

@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 import httpx
 import typer
 
-from flows.runtime.api_watch import paused
+from flows.runtime.prefect_api import paused
 from flows.servers.mlflow_rest import running
 from flows.servers.settings import WORK_POOL, check_free, read_ports
 from ner.admin.health import OK, PROBLEM, WARNING, Finding, machine

@@ -6,23 +6,17 @@ A stage of yours gets one by a function here, named in ARTIFACTS with the report
 from collections.abc import Callable
 from typing import Any
 
-from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.runtime.overrides import flat
 from flows.runtime.run_record import DATA_DOCS, GATE, METRICS, REGISTRATION, REPORT, TRAINING, VALIDATION, Record
-from flows.runtime.run_stage import CACHED
 from flows.runtime.summary import number, picked, registered, score_rows, spread
-from flows.servers.mlflow_rest import picture, run_page
+from flows.servers.mlflow_rest import run_page
 from ner.common.escaping import in_markdown
 from ner.common.tables import markdown_table
 from ner.evaluation.gate import headline
 
 SPLITS = ("validation", "test")
-FIGURES = {
-    "types": "F1 by entity type, with intervals",
-    "mistakes": "What is wrong with the wrong entities",
-    "training": "Loss, and validation after each epoch",
-}
 
 
 def publish(record: Record) -> None:
@@ -30,8 +24,6 @@ def publish(record: Record) -> None:
     for path, create in ARTIFACTS.items():
         if report := record.read(path):
             create(report, record)
-    for name, url in figure_urls(record).items():
-        create_image_artifact(url, key=f"figure-{name}", description=FIGURES[name])
     create_markdown_artifact(links(record), key="results", description="Where the results are")
 
 
@@ -73,24 +65,19 @@ def publish_validation(validation: dict[str, Any], record: Record) -> None:
 
 
 def links(record: Record) -> str:
-    """Return Markdown that says where the model version, the MLflow run, the Data Docs and the reports are.
-
-    What the run has among its artifacts is a link into MLflow; a browser opens no file from Prefect's page.
-    """
+    """Return Markdown that says where the model version, the MLflow run, the Data Docs and the reports are."""
     registration = record.read(REGISTRATION)
     lines = ["# Results", ""]
     if registration:
         lines.append(f"- Model: {in_markdown(registered(registration))}")
         if registration["version"]:
             lines[-1] += ": `models:/{model}/{version}`".format_map(registration)
-    run_id = _run_id(record)
-    page, is_shown = run_page(run_id), is_in_mlflow(record)
-    if run_id:
+    if run_id := registration.get("mlflow_run_id") or record.read(TRAINING).get("mlflow_run_id"):
+        page = run_page(run_id)
         lines.append(f"- MLflow run: [{run_id}]({page})" if page else f"- MLflow run: `{run_id}`")
-    has_docs = is_shown and bool(registration.get("version"))  # the run gets them with its version
-    for name, path, is_there in (("Data Docs", DATA_DOCS, has_docs), ("Mistakes, slices, pictures", REPORT, is_shown)):
+    for name, path in (("Data Docs", DATA_DOCS), ("Mistakes, slices, pictures", REPORT)):
         if file := record.report(path):
-            lines.append(f"- {name}: [{path}]({page}/artifacts/{path})" if page and is_there else f"- {name}: `{file}`")
+            lines.append(f"- {name}: `{file}`")
     lines.append(f"- Reports: `{record.folder / 'reports'}`")
     if record.changes:
         settings = (f"`{key}={value}`" for key, value in flat(record.changes).items())
@@ -98,28 +85,6 @@ def links(record: Record) -> str:
     if record.sentence:
         lines.append(f"- Failed: {in_markdown(record.sentence)}")
     return "\n".join(lines)
-
-
-def is_in_mlflow(record: Record) -> bool:
-    """Return whether the MLflow run shows this run's report, not that of an earlier run with the same training.
-
-    With other parameters than params.yaml's, a training from the cache keeps what was said of it first.
-    """
-    train, analyse = (record.outcomes.get(name) for name in ("train", "analyse"))
-    is_reread = train is not None and train.how == CACHED and analyse is not None and analyse.how != CACHED
-    return not (record.changes and is_reread)
-
-
-def figure_urls(record: Record) -> dict[str, str]:
-    """Return the address of each figure on the MLflow server.
-
-    Empty without a server or without this run's report there.
-
-    Empty without a server, or where it has not this run's.
-    """
-    run_id = _run_id(record) if record.report(REPORT) and is_in_mlflow(record) else None
-    urls = {name: picture(run_id, f"figures/{name}.png") for name in FIGURES}
-    return {name: url for name, url in urls.items() if url}
 
 
 def type_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
@@ -134,10 +99,6 @@ def type_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _word(result: dict[str, Any]) -> str:
     return "passed" if result["passed"] else "**failed**"
-
-
-def _run_id(record: Record) -> str | None:
-    return record.read(REGISTRATION).get("mlflow_run_id") or record.read(TRAINING).get("mlflow_run_id")
 
 
 ARTIFACTS: dict[str, Callable[[dict[str, Any], Record], None]] = {

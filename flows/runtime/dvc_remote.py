@@ -1,70 +1,33 @@
-"""Several checkouts, one remote: what one worker has computed the others take from there, and none computes it twice.
+"""Several checkouts, one remote: what one worker has computed the others take from there.
 
-    remote = remote_of(root)                            # DVC's own setting: dvc remote add --default shared URL
-    with turn(stage, key, log):                         # one worker at a time, where all have one Prefect server
-        receive(root, stage, log)
-        ...                                             # dvc repro: takes what is there, else runs the stage
-        send(root, stage, log)
+    remote = remote_of(root)                        # DVC's own setting: dvc remote add --default shared URL
+    receive(root, stage, log)
+    ...                                             # dvc repro: takes what is there, else runs the stage
+    send(root, stage, log)
 
 What goes through the remote are the entries of DVC's run cache (inputs of a stage, and what came out) and the files
 that they name. A remote that cannot be reached is a warning: the stage then runs here.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, chdir, contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
-from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.stage.cache import RunCacheNotFoundError
-from dvc.stage.serialize import to_single_stage_lockfile
 from ruamel.yaml import YAML
-
-from flows.runtime.waiting import told_when_slow
 
 Log = Callable[[str], None]
 
 NOT_SHARED = {"gate", "export", "register", "register_export"}  # they ask the registry of their own checkout; seconds
 RUNS = "runs"  # DVC's name of the folder with the run cache
-IMPATIENT_S = 3.0  # so long a worker waits before it says that it waits
-TAKEN = "Another worker is at this stage with the same inputs: waiting for its result."
 
 
 def remote_of(root: Path) -> str | None:
     """Return the name of DVC's default remote; None where there is none, and nothing is shared."""
     with Repo(str(root)) as repo:
         return repo.config["core"].get("remote")
-
-
-def stage_key(root: Path, name: str) -> str | None:
-    """Return 12 hex digits of a stage's command, dependencies and parameters; None where one is missing."""
-    try:
-        with _at_work(root) as repo:
-            stage = _stage(repo, name)
-            stage.save_deps()
-            known = to_single_stage_lockfile(stage)
-    except DvcException:
-        return None
-    known.pop("outs", None)
-    return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-
-@contextmanager
-def turn(name: str, key: str | None, log: Log) -> Iterator[None]:
-    """Hold Prefect's concurrency limit `ner-<stage>-<key>`; whoever comes second waits, and finds the result.
-
-    The server frees the slot of a worker that died. Where Prefect cannot keep the limit, a warning and no wait.
-    """
-    with ExitStack() as stack:
-        if key:
-            try:
-                _take(stack, f"ner-{name}-{key}", log)
-            except Exception as error:  # of the server: at worst the stage runs twice, with the same result
-                log(f"warning: Prefect keeps no turn for this stage ({_short(error)}); it may run elsewhere too.")
-        yield
 
 
 def receive(root: Path, name: str, log: Log) -> None:
@@ -112,21 +75,6 @@ def _at_work(root: Path) -> Iterator[Repo]:
     """Lock the repository and change into its folder, from which DVC takes the paths of the run cache."""
     with chdir(root), Repo(str(root)) as repo, repo.lock:
         yield repo
-
-
-def _take(stack: ExitStack, limit: str, log: Log) -> None:
-    from prefect.client.orchestration import get_client
-    from prefect.concurrency.sync import concurrency
-    from prefect.exceptions import ObjectAlreadyExists, PrefectHTTPStatusError
-
-    with get_client(sync_client=True) as client:
-        try:
-            client.upsert_global_concurrency_limit_by_name(limit, 1)
-        except (ObjectAlreadyExists, PrefectHTTPStatusError):  # another worker may have made it in the same moment
-            client.read_global_concurrency_limit_by_name(limit)
-    # No time limit: a slot that a slow server gives to a caller who has gone stays taken for Prefect's lease.
-    with told_when_slow(TAKEN, log, IMPATIENT_S):
-        stack.enter_context(concurrency(limit, strict=True))
 
 
 def _stage(repo: Repo, name: str) -> Any:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from flows.runtime.api_watch import answers
 from flows.runtime.dvc_graph import has_changed, read_graph
+from flows.runtime.prefect_api import answers
 from flows.runtime.run_record import Record
 from flows.runtime.run_stage import CACHED, REGISTER, Outcome, has_failed, stage_environment
 from flows.servers.mlflow_rest import running

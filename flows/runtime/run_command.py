@@ -6,6 +6,7 @@ result = run_command("rollback", reason)      # ner rollback REASON --report FIL
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from flows.runtime.run_stage import stage_environment
 from ner.common.files import read_json
 from ner.common.process import stream
 
+WITH_REPORT = ("compare", "monitor", "record-promotion", "rollback")
 KILLED = 128  # ner/common/guard.py adds the number of the signal
 
 
@@ -41,8 +43,8 @@ class Result:
         return Failed(message=sentence or self.last or f"{self.name}: it ended with status {self.status}.")
 
 
-def run_command(name: str, *arguments: str) -> Result:
-    """Run `ner <name>` inside a flow run, in the working directory."""
+def run_command(name: str, *arguments: str, on_line: Callable[[str], None] = lambda line: None) -> Result:
+    """Run `ner <name>` inside a flow run, in the working directory; `on_line` hears each of its lines."""
     shorten_logs()
     log = get_run_logger()
     environment = stage_environment(str(flow_run.id), flow_run.ui_url if os.environ.get("PREFECT_API_URL") else None)
@@ -52,10 +54,12 @@ def run_command(name: str, *arguments: str) -> Result:
     def hear(line: str) -> None:
         last[0] = line
         log.info(line)
+        on_line(line)
 
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.json"
         environment["TMPDIR"] = scratch  # a version is 400 MB: where the module is killed, its copy goes too
-        command = [sys.executable, "-m", "ner", name, "--report", str(report), *arguments]
+        reporting = ["--report", str(report)] if name in WITH_REPORT else []
+        command = [sys.executable, "-m", "ner", name, *reporting, *arguments]
         status = stream(command, Path.cwd(), environment, hear)
         return Result(name, status, read_json(report) if report.exists() else {}, last[0])

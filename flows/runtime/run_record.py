@@ -1,13 +1,12 @@
-"""What a run leaves for those who ask later: .ner/runs/<flow run id>/run.json, and which reports belong to it."""
+"""What became of a run: the outcome of each stage, and which reports belong to it."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from flows.runtime.dvc_graph import Stage, maker_of
 from flows.runtime.run_stage import CACHED, RAN, Outcome
-from flows.runtime.workspace import RUNS
-from ner.common.files import read_json, write_json
+from ner.common.files import read_json
 from ner.evaluation.gate import export_failure, failure
 from ner.tracking.determined import registration_record, training_record
 
@@ -29,7 +28,7 @@ class Record:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     sentence: str = ""  # why the run failed
     exit_status: int = 0
-    last: ClassVar["Record | None"] = None  # of this process: what a run came to whose end Prefect did not hear of
+    last: ClassVar["Record | None"] = None  # of this process, whose end Prefect may not have heard of
 
     def report(self, path: str) -> Path | None:
         """Return the report, if it is of this run: its stage ran or was cached, or failed and still wrote it."""
@@ -41,40 +40,14 @@ class Record:
         return file if is_of_this_run else None
 
     def read(self, path: str) -> dict[str, Any]:
-        """Return the JSON report if it is of this run, with what was measured here beside it; else an empty one.
-
-        With what was measured or named beside it here.
-        """
+        """Return the JSON report if it is of this run, with what was measured here beside it; else an empty one."""
         file = self.report(path)
         return READERS.get(path, read_json)(file) if file else {}
 
     def refused(self) -> str:
-        """Return which gate rules failed, in a sentence; empty where all passed or the gate did not run.
-
-        Empty where everything passed, or nothing was judged in this run.
-        """
+        """Return which gate rules failed, in a sentence; empty where all passed or the gate did not run."""
         gate, export = self.read(GATE), self.read(EXPORT)
         if gate and not gate["passed"]:
             return f"gate: {failure(gate)}"
         formats = export_failure(export) if export else ""
         return f"register_export: {formats}" if formats else ""
-
-    def save(self, root: Path) -> None:
-        """Write run.json."""
-        Record.last = self
-        about = asdict(self) | {"folder": str(self.folder)}
-        write_json(root / RUNS / self.flow_run_id / "run.json", about)
-
-
-def load_record(root: Path, flow_run_id: str) -> Record | None:
-    """Return the record of a run on this checkout, if there is one."""
-    path = root / RUNS / flow_run_id / "run.json"
-    if not path.exists():
-        return None
-    about = read_json(path)
-    about["folder"] = Path(about["folder"])
-    about["stages"] = [
-        Stage(**{k: tuple(v) if isinstance(v, list) else v for k, v in s.items()}) for s in about["stages"]
-    ]
-    about["outcomes"] = {name: Outcome(**outcome) for name, outcome in about["outcomes"].items()}
-    return Record(**about)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flows.runtime.dvc_cache import forget_damaged
 from flows.runtime.dvc_graph import DVC_BUSY, why_changed
-from flows.runtime.dvc_remote import NOT_SHARED, receive, remote_of, send, stage_key, turn
+from flows.runtime.dvc_remote import NOT_SHARED, receive, remote_of, send
 from ner.common.files import read_json
 from ner.common.full_disk import is_full
 from ner.common.process import OutOfTime, stream
@@ -70,11 +70,10 @@ def run_stage(
         log(f"{name}: changed: {', '.join(reasons)}")
     if name in NOT_SHARED or remote_of(root) is None:
         return reproduce(root, name, options, environment, log, minutes)
-    with turn(name, stage_key(root, name), log):
-        receive(root, name, log)
-        outcome = reproduce(root, name, options, environment, log, minutes)
-        if outcome.how != FAILED:
-            send(root, name, log)
+    receive(root, name, log)
+    outcome = reproduce(root, name, options, environment, log, minutes)
+    if outcome.how != FAILED:
+        send(root, name, log)
     return outcome
 
 

@@ -12,9 +12,9 @@ import httpx
 import typer
 
 from flows.runtime import overrides
-from flows.runtime.api_watch import answers
 from flows.runtime.nothing_to_do import nothing_to_do
-from flows.runtime.run_record import Record, load_record
+from flows.runtime.prefect_api import answers
+from flows.runtime.run_record import Record
 from flows.runtime.summary import ending, render
 from flows.runtime.waiting import told_when_slow
 from ner.common.loopback import socks_refusal
@@ -75,14 +75,12 @@ def run_here(ner: Callable[..., Any], changes: overrides.Changes) -> int:
         with reachable_server():
             state = ner(**changes, return_state=True)
     except httpx.HTTPError as error:
-        record = Record.last
-        if record is None:
+        if Record.last is None:
             raise NerError(GONE.format(error=" ".join(str(error).split()) or type(error).__name__)) from None
         print(f"train: {UNHEARD}", file=sys.stderr, flush=True)
-    else:
-        record = load_record(root, str(state.state_details.flow_run_id))
-        if record is None:
-            raise NerError(f"the flow run ended as {state.name}: {state.message}")
+    record = Record.last
+    if record is None:
+        raise NerError(f"the flow run ended as {state.name}: {state.message}")
     if record.outcomes:
         print("\n" + render(record, root) + "\n", flush=True)
     if record.sentence:

@@ -45,10 +45,7 @@ def ask(method: str, path: str, timeout_s: float = TIMEOUT_S, **content: Any) ->
 
 
 def server() -> str | None:
-    """Return the MLflow server of MLFLOW_TRACKING_URI, else the one that `make up` runs here; None without one.
-
-    None without one.
-    """
+    """Return the MLflow server of MLFLOW_TRACKING_URI, else the one that `make up` runs here; None without one."""
     name = "MLFLOW_TRACKING_URI"
     uri = os.environ.get(name) or running(Path.cwd()).get(name, "")
     return uri.rstrip("/") if uri.startswith("http") else None
@@ -62,10 +59,7 @@ def running(root: Path) -> dict[str, str]:
 
 
 def run_page(run_id: str | None) -> str | None:
-    """Return the page of an MLflow run, for a browser; None without a server or without such a run there.
-
-    None without a server that may be named, or that has no such run.
-    """
+    """Return the page of an MLflow run, for a browser; None without a server or without such a run there."""
     uri = server()
     if not (run_id and uri and "@" not in uri):
         return None
@@ -74,9 +68,3 @@ def run_page(run_id: str | None) -> str | None:
     except (httpx.HTTPError, NerError, KeyError):
         return None
     return f"{uri}/#/experiments/{about['experiment_id']}/runs/{run_id}"
-
-
-def picture(run_id: str | None, path: str) -> str | None:
-    """Return the address of a picture among a run's artifacts; None without a server that may be named."""
-    uri = server()
-    return f"{uri}/get-artifact?path={path}&run_uuid={run_id}" if run_id and uri and "@" not in uri else None

@@ -12,8 +12,8 @@ from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 from prefect.client.schemas.objects import StateType
 from prefect.states import Crashed
 
-from flows.runtime.api_watch import answers
 from flows.runtime.crash_recovery import take_up_lost_runs
+from flows.runtime.prefect_api import answers
 from flows.runtime.waiting import told_when_slow
 from flows.servers.accounts import make_own
 from flows.servers.settings import WORK_POOL

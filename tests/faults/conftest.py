@@ -273,7 +273,7 @@ def prefect_server(tmp_path) -> Iterator[tuple[Running, str]]:
 
 def serve(folder: Path) -> tuple[Running, str]:
     """Start a Prefect server with its database in the folder; returns when it answers."""
-    from flows.runtime.api_watch import answers
+    from flows.runtime.prefect_api import answers
 
     port = free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}

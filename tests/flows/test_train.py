@@ -11,6 +11,7 @@ from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, LogFil
 from prefect.client.schemas.objects import TaskRun
 from prefect.states import State
 
+from flows.runtime.run_record import Record
 from waiting import PATIENCE_S
 
 REFUSED = "gate: the gate failed, so nothing is registered: validation F1 is 0.94, the threshold {}."
@@ -111,8 +112,7 @@ def test_a_failed_gate_fails_the_run_with_its_sentence_and_nothing_is_registered
     assert json.loads((toy / "reports" / "registration.json").read_text())["version"] is None
     created = artifacts(state)
     assert "Gate failed" in created["gate"] and "Model: not registered, because the gate failed" in created["results"]
-    record = json.loads((toy / ".ner" / "runs" / str(state.state_details.flow_run_id) / "run.json").read_text())
-    assert record["exit_status"] == 4
+    assert Record.last is not None and Record.last.exit_status == 4
 
 
 def test_a_failed_gate_is_asked_again_by_the_next_run_and_once_it_passes_the_model_is_registered(toy, set_params):

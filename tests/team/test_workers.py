@@ -83,17 +83,15 @@ def origin(tmp_path):
 
 
 @pytest.mark.operations
-def test_what_one_worker_has_computed_the_other_pulls_and_each_stage_runs_once(
-    origin, s3, prefect_on_postgres, tmp_path
-):
+def test_what_one_worker_has_computed_the_other_pulls(origin, s3, prefect_on_postgres, tmp_path):
     environment = outside() | {"JOURNAL": str(tmp_path / "journal"), "PREFECT_API_URL": prefect_on_postgres}
-    runs = {}
+    runs, said = {}, {}
     for name in ("one", "other"):
         subprocess.run(["git", "clone", "-q", str(origin), str(tmp_path / name)], check=True)
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         command = [sys.executable, "-m", "ner", "train"]
         runs[name] = subprocess.Popen(command, cwd=tmp_path / name, env=environment, **streams)
-    said = {name: run.communicate(timeout=PATIENCE_S)[0] for name, run in runs.items()}
+        said[name] = runs[name].communicate(timeout=PATIENCE_S)[0]
     if kept := os.environ.get("NER_KEEP_LOGS"):
         for name, text in said.items():
             Path(kept, f"{name}.log").write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ import pytest
 from prefect.settings.profiles import _read_profiles_from
 
 from flows.admin import doctor
-from flows.runtime import api_watch
+from flows.runtime import prefect_api
 from flows.servers.settings import Ports
 from flows.servers.up import profile
 from ner.admin.health import OK, PROBLEM, WARNING
@@ -93,11 +93,11 @@ def test_a_server_of_another_version_or_behind_a_password(answering):
 def test_a_paused_work_pool_is_told_with_the_command_that_resumes_it(answering):
     answer, url = answering
     answer.text = '{"is_paused": true}'
-    assert api_watch.paused(url, "ner").endswith("flow runs wait: `prefect work-pool resume ner`")
+    assert prefect_api.paused(url, "ner").endswith("flow runs wait: `prefect work-pool resume ner`")
     for text, status in (('{"is_paused": false}', 200), ("no json", 200), ("{}", 404)):
         answer.text, answer.status = text, status
-        assert api_watch.paused(url, "ner") is None
-    assert api_watch.paused("http://127.0.0.1:9/api", "ner") is None
+        assert prefect_api.paused(url, "ner") is None
+    assert prefect_api.paused("http://127.0.0.1:9/api", "ner") is None
 
 
 def test_addresses_come_from_the_environment_else_from_make_up(tmp_path):

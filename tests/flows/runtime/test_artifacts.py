@@ -1,4 +1,4 @@
-"""Pictures in the Prefect UI come from the MLflow run, where there is a server that shows them."""
+"""Where a run's results are, in the Prefect UI; its scores as tables."""
 
 import json
 import threading
@@ -6,10 +6,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from flows.runtime.artifacts import FIGURES, figure_urls, links, type_rows
+from flows.runtime.artifacts import links, type_rows
 from flows.runtime.dvc_graph import Stage
 from flows.runtime.run_record import DATA_DOCS, METRICS, REGISTRATION, REPORT, TRAINING, Record
-from flows.runtime.run_stage import CACHED, RAN, Outcome
+from flows.runtime.run_stage import RAN, Outcome
 from flows.runtime.summary import render, score_rows
 from flows.servers import mlflow_rest as registry
 
@@ -72,8 +72,7 @@ def test_results_link_into_the_server_that_runs_now_whoever_named_it(
         (tmp_path / registry.SERVERS).write_text(f'active = "up"\n[servers]\nMLFLOW_TRACKING_URI = "{mlflow_server}"\n')
     told, page = links(registered), f"{mlflow_server}/#/experiments/7/runs/f00d"
     assert f"MLflow run: [f00d]({page})" in told
-    assert f"Data Docs: [{DATA_DOCS}]({page}/artifacts/{DATA_DOCS})" in told
-    assert f"[{REPORT}]({page}/artifacts/{REPORT})" in told and "file:" not in told
+    assert f"Data Docs: `{tmp_path / DATA_DOCS}`" in told
 
 
 @pytest.mark.parametrize("uri", ["", "sqlite:///mlflow.db", "http://127.0.0.1:9"])
@@ -84,47 +83,6 @@ def test_without_a_server_that_answers_results_name_their_places_and_link_nowher
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     told = links(registered)
     assert f"Data Docs: `{tmp_path / DATA_DOCS}`" in told and "MLflow run: `f00d`" in told and "](" not in told
-
-
-def test_a_run_without_a_version_has_its_report_in_mlflow_and_its_data_docs_on_disk(record, mlflow_server, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
-    (record.folder / DATA_DOCS).parent.mkdir()
-    (record.folder / DATA_DOCS).write_text("<html>")
-    record.stages.append(Stage("validate", "validate", (), (), ("reports/data_docs",)))
-    record.outcomes["validate"] = Outcome(RAN, "It ran.")
-    told = links(record)
-    assert f"/artifacts/{REPORT})" in told and f"Data Docs: `{record.folder / DATA_DOCS}`" in told
-
-
-def test_a_run_that_reads_a_trained_model_in_another_way_shows_its_own_report_and_no_pictures(
-    registered, mlflow_server, monkeypatch
-):
-    """The MLflow run of that training keeps what was said of it first."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
-    registered.outcomes["train"] = Outcome(CACHED, "Its result came from DVC's cache.")
-    assert figure_urls(registered) and f"/artifacts/{REPORT})" in links(registered)
-    registered.changes = {"evaluation": {"confidence": 0.9}}
-    assert not figure_urls(registered)
-    assert f"`{registered.folder / REPORT}`" in links(registered) and "/artifacts/" not in links(registered)
-
-
-def test_a_failed_run_has_its_pictures_too(record, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000/")
-    assert set(figure_urls(record)) == set(FIGURES)
-    assert figure_urls(record)["types"] == "http://127.0.0.1:5000/get-artifact?path=figures/types.png&run_uuid=f00d"
-
-
-@pytest.mark.parametrize("uri", ["", "sqlite:///mlflow.db", "http://me:secret@example.org"])
-def test_without_a_server_that_may_be_named_there_are_none(record, monkeypatch, uri):
-    monkeypatch.chdir(record.folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    assert figure_urls(record) == {}
-
-
-def test_pictures_of_an_earlier_run_are_not_shown(record, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    del record.outcomes["analyse"]
-    assert figure_urls(record) == {}
 
 
 def test_a_corrected_test_set_is_a_row_of_the_scores_in_prefect_and_in_the_terminal(record):

@@ -1,6 +1,5 @@
-"""Several checkouts with one DVC remote: no stage is computed twice, and a remote that is gone stops nobody."""
+"""Several checkouts with one DVC remote: one takes what another has computed; a remote that is gone stops nobody."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import pytest
 
 from flows.runtime.run_stage import run_stage, stage_environment
 from flows.runtime.workspace import _configure_dvc
-from waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[3]
 ORDER = ["ingest", "base", "train", "evaluate", "gate", "register"]
@@ -62,17 +60,7 @@ def run_some(folder, names):
     return outcomes, lines
 
 
-@pytest.fixture
-def quiet_turn(monkeypatch):
-    """No Prefect server: the turn is tested apart."""
-    from contextlib import nullcontext
-
-    from flows.runtime import run_stage as stages
-
-    monkeypatch.setattr(stages, "turn", lambda *_: nullcontext())
-
-
-def test_what_one_checkout_has_computed_another_takes_from_the_remote(origin, journal, quiet_turn):
+def test_what_one_checkout_has_computed_another_takes_from_the_remote(origin, journal):
     one, other = clone(origin, "one"), clone(origin, "other")
     names = ORDER[:4]  # the last of them has an output that DVC does not cache
     assert run_some(one, names)[0] == dict.fromkeys(names, "ran")
@@ -83,7 +71,7 @@ def test_what_one_checkout_has_computed_another_takes_from_the_remote(origin, jo
         assert (other / path).read_text() == (one / path).read_text()
 
 
-def test_a_remote_that_is_gone_is_a_warning_and_what_it_missed_is_sent_later(origin, journal, quiet_turn, tmp_path):
+def test_a_remote_that_is_gone_is_a_warning_and_what_it_missed_is_sent_later(origin, journal, tmp_path):
     one, names = clone(origin, "one"), ["ingest"]
     (tmp_path / "remote").write_text("no folder")
     outcomes, lines = run_some(one, names)
@@ -96,11 +84,8 @@ def test_a_remote_that_is_gone_is_a_warning_and_what_it_missed_is_sent_later(ori
     assert journal() == {"ingest": 1}
 
 
-def test_without_a_remote_nothing_is_asked_and_nothing_is_sent(pristine, tmp_path, monkeypatch):
-    from flows.runtime import run_stage as stages
-
+def test_without_a_remote_nothing_is_asked_and_nothing_is_sent(pristine, tmp_path):
     folder = shutil.copytree(pristine, tmp_path / "toy", symlinks=True)
-    monkeypatch.setattr(stages, "turn", None)  # calling it would fail
     lines = []
     assert run_stage(folder, "ingest", stage_environment("run", None), lines.append).how == "ran"
     assert not [line for line in lines if "remote" in line]
@@ -114,19 +99,3 @@ def test_a_relative_remote_means_the_same_in_the_copy_of_a_run_with_other_parame
     copy.mkdir(parents=True)
     _configure_dvc(origin, copy)
     assert str(tmp_path / "elsewhere") in (copy / ".dvc" / "config.local").read_text()
-
-
-@pytest.mark.operations
-def test_two_runs_at_the_same_time_compute_nothing_twice_but_what_asks_their_own_registry(
-    origin, journal, server, outside
-):
-    from prefect.settings import PREFECT_API_URL
-
-    environment = {**outside, "JOURNAL": os.environ["JOURNAL"], "PREFECT_API_URL": PREFECT_API_URL.value()}
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    command = [sys.executable, "-m", "ner", "train"]
-    runs = [subprocess.Popen(command, cwd=clone(origin, name), env=environment, **streams) for name in ("one", "other")]
-    said = [run.communicate(timeout=PATIENCE_S)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], said
-    assert journal() == dict.fromkeys(ORDER[:4], 1) | {"gate": 2, "register": 2}, said
-    assert (origin.parent / "one" / "model.txt").read_text() == (origin.parent / "other" / "model.txt").read_text()
