@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
-from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -20,6 +18,7 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 
 from flows.runtime.names import dated
 from flows.runtime.prefect_api import paused
+from flows.runtime.waiting import print_now
 from flows.servers.mlflow_rest import ask
 from flows.servers.settings import WORK_POOL
 from flows.servers.worker import wait_until_healthy
@@ -32,8 +31,7 @@ DEPLOYMENT = "ner-promoted/promoted"
 ALIAS = "champion"
 EVERY = "NER_WATCH_EVERY_S"
 LOOK_EVERY_S = 15
-START_AGAIN_AFTER_S = 600  # a check takes a minute; after this long without an entry its flow run was lost
-STARTS_IN_A_ROW = 3  # a flow run that ended without an entry is followed at once, but not for ever
+START_AGAIN_AFTER_S = 300  # a check takes a minute; after this long without an entry its flow run was lost
 MISSES = 2  # so many looks in a row fail before it is reported: servers that start together are not there at once
 
 
@@ -52,21 +50,12 @@ class Seen:
         return known.version if known else None
 
 
-class Run(NamedTuple):
-    """A flow run that was started here."""
-
-    id: UUID
-    name: str
-
-
 @dataclass
 class Watch:
-    """look: asks the registry; start: starts the flow; is_over: whether a run of it has ended; say: prints a line;
-    every_s: seconds between two looks; paused: why flow runs wait, or None."""
+    """look: asks the registry; start: starts the flow and returns its run's name; say: prints a line."""
 
     look: Callable[[], Seen]
-    start: Callable[[], Run]
-    is_over: Callable[[Run], bool]
+    start: Callable[[], str]
     say: Callable[[str], None]
     every_s: int = LOOK_EVERY_S
     paused: Callable[[], str | None] = lambda: None  # why flow runs wait
@@ -74,10 +63,7 @@ class Watch:
     misses: int = 0
     entries: int | None = None
     move: tuple[int | None, int] | None = None  # what was started last: for which champion, after how many entries
-    run: Run | None = None
     started_at: float = 0.0
-    starts: int = 0
-    was_over: bool = False
 
     def step(self, now: float) -> None:
         """Look once, at `now` in seconds. What cannot be reached is reported once, and asked again in the next step."""
@@ -105,30 +91,10 @@ class Watch:
         where = f"version {seen.champion}" if seen.champion else "no version"
         if seen.champion == seen.recorded:
             self.move = None
-        elif move != self.move:
-            name = self.begin(move, now, starts=1)
+        elif move != self.move or now - self.started_at >= START_AGAIN_AFTER_S:
+            name = self.start()
+            self.move, self.started_at = move, now
             self.say(f"champion of {seen.model} points to {where}, unknown to the history: flow run {name} checks it")
-        elif lost := self.lost(now):
-            name = self.begin(move, now, self.starts + 1)
-            self.say(f"flow run {lost} left no entry in the history for {where}: flow run {name} checks it again")
-
-    def begin(self, move: tuple[int | None, int], now: float, starts: int) -> str:
-        """Start the flow for a move of the alias; returns its run's name."""
-        self.run = self.start()
-        self.move, self.started_at, self.starts, self.was_over = move, now, starts, False
-        return self.run.name
-
-    def lost(self, now: float) -> str | None:
-        """Return the last flow run's name where it ended without an entry in the history, or took too long; else None.
-
-        Or took too long.
-
-        A killed one is followed within two looks, and the third in a row after START_AGAIN_AFTER_S.
-        """
-        if now - self.started_at >= START_AGAIN_AFTER_S:
-            return self.run.name
-        before, self.was_over = self.was_over, self.starts < STARTS_IN_A_ROW and self.is_over(self.run)
-        return self.run.name if before and self.was_over else None
 
 
 def look() -> Seen:
@@ -149,22 +115,11 @@ def look() -> Seen:
     return Seen(model, versions[0] if versions else None, read_history(tags))
 
 
-def start() -> Run:
-    """Start a flow run of the deployment. Raises PrefectException and httpx.HTTPError."""
+def start() -> str:
+    """Start a flow run of the deployment and return its name. Raises PrefectException and httpx.HTTPError."""
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name(DEPLOYMENT)
-        made = client.create_flow_run_from_deployment(deployment.id, name=dated("check of the champion"))
-        return Run(made.id, made.name)
-
-
-def is_over(run: Run) -> bool:
-    """Return whether the flow run has ended, in whatever way, or somebody deleted it."""
-    with get_client(sync_client=True) as client:
-        try:
-            state = client.read_flow_run(run.id).state
-        except ObjectNotFound:
-            return True
-        return state is not None and state.is_final()
+        return client.create_flow_run_from_deployment(deployment.id, name=dated("check of the champion")).name
 
 
 def problem(error: Exception) -> str:
@@ -191,14 +146,10 @@ def main() -> None:
         wait_until_healthy("the Prefect server", f"{os.environ['PREFECT_API_URL']}/health")
         wait_until_healthy("the MLflow server", f"{os.environ['MLFLOW_TRACKING_URI']}/health")
     api = os.environ["PREFECT_API_URL"]
-    watch = Watch(look, start, is_over, say, every_s, lambda: paused(api, WORK_POOL))
+    watch = Watch(look, start, print_now, every_s, lambda: paused(api, WORK_POOL))
     while True:
         watch.step(time.monotonic())
         time.sleep(every_s)
-
-
-def say(line: str) -> None:
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

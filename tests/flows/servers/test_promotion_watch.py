@@ -1,10 +1,8 @@
-from uuid import uuid4
-
 import httpx
 import pytest
 from prefect.exceptions import ObjectNotFound
 
-from flows.servers.promotion_watch import MISSES, START_AGAIN_AFTER_S, STARTS_IN_A_ROW, Run, Seen, Watch, read_interval
+from flows.servers.promotion_watch import MISSES, START_AGAIN_AFTER_S, Seen, Watch, read_interval
 from ner.errors import ParamsError
 from ner.registry.promotion.rules import PROMOTION, Check, Entry, Ref
 
@@ -26,22 +24,18 @@ class World:
         self.lines: list[str] = []
         self.look_error: Exception | None = None
         self.start_error: Exception | None = None
-        self.over: set[str] = set()
-        self.watch = Watch(self.look, self.start, self.is_over, self.lines.append)
+        self.watch = Watch(self.look, self.start, self.lines.append)
 
     def look(self) -> Seen:
         if self.look_error:
             raise self.look_error
         return Seen("ner", self.champion, list(self.entries))
 
-    def start(self) -> Run:
+    def start(self) -> str:
         if self.start_error:
             raise self.start_error
         self.runs.append(f"otter-{len(self.runs)}")
-        return Run(uuid4(), self.runs[-1])
-
-    def is_over(self, run: Run) -> bool:
-        return run.name in self.over
+        return self.runs[-1]
 
 
 def test_nothing_is_started_while_the_alias_is_where_the_history_says():
@@ -95,43 +89,6 @@ def test_a_run_that_was_lost_is_started_again_after_a_while():
     for now in (0, START_AGAIN_AFTER_S - 1, START_AGAIN_AFTER_S):
         world.watch.step(now)
     assert len(world.runs) == 2
-
-
-def test_a_run_that_was_killed_is_followed_by_another_within_two_looks():
-    world = World()
-    world.champion = 1
-    world.watch.step(0)
-    world.watch.step(15)
-    world.over = {"otter-0"}
-    world.watch.step(30)
-    assert len(world.runs) == 1  # its entry may have come just after this look
-    world.watch.step(45)
-    assert world.runs == ["otter-0", "otter-1"]
-    assert world.lines[-1] == (
-        "flow run otter-0 left no entry in the history for version 1: flow run otter-1 checks it again"
-    )
-
-
-def test_a_run_that_ended_well_is_not_followed():
-    world = World()
-    world.champion = 1
-    world.watch.step(0)
-    world.over = {"otter-0"}
-    world.watch.step(15)
-    world.entries = [entry(1)]
-    world.watch.step(30)
-    assert len(world.runs) == 1
-
-
-def test_runs_that_always_end_without_an_entry_are_started_at_once_a_few_times_and_then_seldom():
-    world = World()
-    world.champion, world.over = 1, {f"otter-{number}" for number in range(100)}
-    for now in range(0, START_AGAIN_AFTER_S, 15):
-        world.watch.step(now)
-    assert len(world.runs) == STARTS_IN_A_ROW
-    for now in range(START_AGAIN_AFTER_S, 3 * START_AGAIN_AFTER_S, 15):
-        world.watch.step(now)
-    assert len(world.runs) == STARTS_IN_A_ROW + 2
 
 
 def test_a_registry_that_is_down_is_told_once_and_its_return_once():
