@@ -37,8 +37,8 @@ from ner.registry.versions import (
     describe,
     find_version,
 )
-from ner.tracking.best_effort import best_effort, warn
 from ner.tracking.determined import read_measured, training_record, write_registration
+from ner.tracking.live_run import best_effort, warn
 from ner.tracking.mlflow_store import (
     client,
     log_params,

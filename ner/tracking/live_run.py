@@ -5,11 +5,13 @@ run.log({"train/loss": 0.31}, step=50)
 run.close("FINISHED")
 """
 
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
-from ner.tracking.best_effort import warn
+from ner.errors import RegistryError
 from ner.tracking.mlflow_store import (
     NOT_THERE,
     client,
@@ -22,58 +24,86 @@ from ner.tracking.mlflow_store import (
 )
 
 PAUSE_S = 60  # after a failure, so long no attempt is made: a server that hangs costs a training under a tenth
-METRICS_A_CALL = 1000  # MLflow's own limit
+
+
+def warn(sentence: str) -> None:
+    """Print a warning on stderr at once."""
+    print(f"warning: {sentence}", file=sys.stderr, flush=True)
+
+
+def best_effort(instead: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator: where MLflow cannot be had, a warning that ends with `instead`, and None for an answer."""
+
+    def decorate(call: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(call)
+        def attempt(*arguments: Any, **options: Any) -> Any:
+            try:
+                return call(*arguments, **options)
+            except (RegistryError, OSError) as error:
+                warn(f"{str(error).rstrip('.')}. {instead}")
+                return None
+
+        return attempt
+
+    return decorate
 
 
 class LiveRun:
     """One MLflow run while a training goes on. Nothing here raises because of the server, and nothing waits for long.
 
-    What cannot be sent is kept and goes with the next call after PAUSE_S; `run_id` is None until the run exists.
+    What the server does not take is not kept: `sync`, in stage register, sends what is missing, or the whole run.
+    `run_id` is None where there is no run.
     """
 
-    def __init__(self, run_id: str | None = None, opening: tuple[str, str, dict, dict] | None = None) -> None:
+    def __init__(self, run_id: str | None = None) -> None:
         self.run_id = run_id
-        self._opening = opening  # experiment, name, params, tags: until the run exists
-        self._metrics: list[Any] = []
-        self._manifest: Mapping[str, Any] | None = None
+        self._began = self._is_down = False
         self._resting_until = 0.0
-        self._is_down = False
-        self._is_gone = False
 
     @classmethod
     def open(cls, experiment: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> "LiveRun":
-        """Start a run with its parameters and tags; without a server, as soon as there is one."""
-        run = cls(opening=(experiment, name, dict(params), {**source_tags(), **tags}))
-        run._deliver()
+        """Start a run with its parameters and tags."""
+        run = cls()
+
+        def make(store: Any) -> None:
+            group = experiment_id(store, experiment)
+            run.run_id = store.create_run(group, run_name=name, tags={**source_tags(), **tags}).info.run_id
+            log_params(store, run.run_id, params)
+
+        run._attempt(make)
         return run
 
     @classmethod
     def resume(cls, run_id: str) -> "LiveRun":
         """Go on with a run that a killed training had started. One that is gone is not made again here: `sync` does."""
-        run = cls(run_id=run_id)
-        run._attempt(run._reopen)
+        run = cls(run_id)
+
+        def reopen(store: Any) -> None:
+            if find_run(store, run_id):
+                store.update_run(run_id, status="RUNNING")
+                return
+            warn(f"MLflow has lost the run {run_id}; the training continues, and stage register makes the run again.")
+            run.run_id = None
+
+        run._attempt(reopen)
         return run
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Send one point a metric, and whatever still waits."""
+        """Send one point a metric."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._metrics += [Metric(name, float(value), now, step) for name, value in metrics.items()]
-        self._deliver()
+        points = [Metric(name, float(value), now, step) for name, value in metrics.items()]
+        self._attempt(lambda store: store.log_batch(self.run_id, metrics=points))
 
     def log_dataset(self, manifest: Mapping[str, Any]) -> None:
         """Link the run with the splits that it trains and is judged on."""
-        self._manifest = manifest
-        self._deliver()
+        self._attempt(lambda store: store.log_inputs(self.run_id, datasets=dataset_inputs(manifest)))
 
     def close(self, status: str) -> None:
-        """End the run as FINISHED, FAILED or KILLED, after one more attempt to send what waits."""
+        """End the run as FINISHED, FAILED or KILLED."""
         self._resting_until = 0.0
-        if self._deliver():
-            self._attempt(lambda store: store.set_terminated(self.run_id, status))
-        if self._metrics and not self._is_gone:
-            warn(f"{len(self._metrics)} metric values could not be sent; stage register sends them.")
+        self._attempt(lambda store: store.set_terminated(self.run_id, status))
 
     def close_killed(self, run_id: str) -> None:
         """End another run as KILLED where it says that it still goes on; only who knows that it does not may ask."""
@@ -85,46 +115,20 @@ class LiveRun:
 
         self._attempt(act)
 
-    def _deliver(self) -> bool:
-        """Send everything that waits, in order. False where the server cannot be had, or is not to be asked yet."""
-        return not self._is_gone and self._attempt(self._send_waiting)
-
-    def _reopen(self, store: Any) -> None:
-        if find_run(store, self.run_id):
-            store.update_run(self.run_id, status="RUNNING")
+    def _attempt(self, act: Callable[[Any], None]) -> None:
+        if (self.run_id is None and self._began) or time.monotonic() < self._resting_until:
             return
-        warn(f"MLflow has lost the run {self.run_id}; the training continues, and stage register makes the run again.")
-        self.run_id, self._is_gone = None, True
-
-    def _send_waiting(self, store: Any) -> None:
-        if self.run_id is None and self._opening:
-            experiment, name, params, tags = self._opening
-            run = store.create_run(experiment_id(store, experiment), run_name=name, tags=tags)
-            self.run_id = run.info.run_id
-        if self._opening:
-            log_params(store, str(self.run_id), self._opening[2])
-            self._opening = None
-        if self._manifest:
-            store.log_inputs(self.run_id, datasets=dataset_inputs(self._manifest))
-            self._manifest = None
-        while self._metrics:
-            store.log_batch(self.run_id, metrics=self._metrics[:METRICS_A_CALL])
-            del self._metrics[:METRICS_A_CALL]
-
-    def _attempt(self, act: Any) -> bool:
-        if time.monotonic() < self._resting_until:
-            return False
+        self._began = True
         try:
             with registry_errors():
                 act(client())
         except Exception as error:  # whatever goes wrong with the curves, a training of an hour does not end by it
             self._resting_until = time.monotonic() + PAUSE_S
             if not self._is_down:
-                warn(f"{str(error).rstrip('.')}. The training continues; what could not be sent is sent later.")
+                warn(f"{str(error).rstrip('.')}. The training continues, and stage register sends what is missing.")
             self._is_down = True
-            return False
-        self._is_down = False
-        return True
+        else:
+            self._is_down = False
 
 
 def watch_system(run_id: str) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ner.params import Params, flatten
-from ner.tracking.best_effort import best_effort
-from ner.tracking.live_run import LiveRun
+from ner.tracking.live_run import LiveRun, best_effort
 from ner.tracking.mlflow_store import client, registry_errors, upload
 from ner.tracking.runs import sync
 

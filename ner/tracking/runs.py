@@ -15,8 +15,7 @@ from typing import Any
 from ner.card.facts import short_name
 from ner.common.files import read_json
 from ner.evaluation.gate import summary
-from ner.tracking.best_effort import best_effort
-from ner.tracking.live_run import METRICS_A_CALL, find_run
+from ner.tracking.live_run import best_effort, find_run
 from ner.tracking.mlflow_store import (
     client,
     dataset_inputs,
@@ -29,6 +28,7 @@ from ner.tracking.mlflow_store import (
     upload,
 )
 
+METRICS_A_CALL = 1000  # MLflow's own limit
 MAX_TYPE_NAME = 150  # characters of an entity type in the name of a metric, of which MLflow takes 250
 MAX_TABLE_ROWS = 5000  # of a table in MLflow, whose page loads it whole
 LOGGED_TABLES = "mlflow.loggedArtifacts"  # the tag by which MLflow knows which artifacts are tables
