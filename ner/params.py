@@ -15,7 +15,6 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
@@ -27,6 +26,7 @@ from ner.errors import ParamsError
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+FromList = Field(strict=False)  # a tuple that YAML writes as a list
 Name = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
 
 
@@ -133,13 +133,7 @@ class EvaluationParams(Block):
 
 
 class SeedsParams(Block):
-    extra: tuple[Seed, ...]
-
-    @field_validator("extra", mode="before")
-    @classmethod
-    def _from_yaml(cls, value: Any) -> Any:
-        """Take a list, as YAML has it, and return a tuple, which cannot be changed."""
-        return tuple(value) if isinstance(value, list) else value
+    extra: Annotated[tuple[Seed, ...], FromList]
 
 
 class GateParams(Block):
@@ -154,14 +148,8 @@ class GateParams(Block):
 
 
 class ExportParams(Block):
-    formats: tuple[Literal["onnx", "onnx-int8"], ...]
+    formats: Annotated[tuple[Literal["onnx", "onnx-int8"], ...], FromList]
     max_f1_loss: Share
-
-    @field_validator("formats", mode="before")
-    @classmethod
-    def _from_yaml(cls, value: Any) -> Any:
-        """Take a list, as YAML has it, and return a tuple, which cannot be changed."""
-        return tuple(value) if isinstance(value, list) else value
 
 
 class Range(Block):
@@ -179,45 +167,19 @@ class Range(Block):
         return self
 
 
-Choices = Annotated[tuple[int | float | str, ...], Field(min_length=1, strict=False)]
+Choices = Annotated[tuple[int | float | str, ...], Field(min_length=1), FromList]
 Dimension = Annotated[
     Annotated[Range, Tag("range")] | Annotated[Choices, Tag("values")],
     Discriminator(lambda value: "range" if isinstance(value, dict | Range) else "values"),
 ]
-NOT_SEARCHED = ("device", "processes")
 _KIND = re.compile(r"literal\[.*\]|constrained-\w+|bool|int|float")  # in the path of an error: of a key's several kinds
 
 
-def refusal(block: type[Block], key: str, value: Any) -> str | None:
-    """Return what a key of a block needs, where it does not take the value."""
-    try:
-        TypeAdapter(block.model_fields[key].rebuild_annotation(), config=ConfigDict(strict=True)).validate_python(value)
-    except ValidationError as error:
-        return str(error.errors()[-1]["msg"]).removeprefix("Input should be ")
-    return None
-
-
 class SweepSpace(Block):
-    """The search space of `ner sweep`: keys of `train` and of `encoding`, each with a Range or the values to choose
-    from.
-    """
+    """The search space of `ner sweep`: keys of `train` and `encoding`, each with a Range or the values to try."""
 
     train: dict[str, Dimension]
     encoding: dict[str, Dimension]
-
-    @field_validator("train", "encoding")
-    @classmethod
-    def _has_values_that_the_block_takes(cls, keys: dict[str, Any], info: Any) -> dict[str, Any]:
-        blocks: dict[str, type[Block]] = {"train": TrainParams, "encoding": EncodingParams}
-        fields = blocks[info.field_name].model_fields
-        for key, values in keys.items():
-            if key not in fields or key in NOT_SEARCHED:
-                known = ", ".join(name for name in fields if name not in NOT_SEARCHED)
-                raise ValueError(f"keys of the block {info.field_name} that can be searched ({known}); {key!r} is none")
-            for value in (values.low, values.high) if isinstance(values, Range) else values:
-                if reason := refusal(blocks[info.field_name], key, value):
-                    raise ValueError(f"values that {info.field_name}.{key} takes: {value!r} is not {reason}")
-        return keys
 
 
 class SweepParams(Block):
@@ -257,9 +219,7 @@ class LimitsParams(Block):
 
 
 class MonitorParams(Block):
-    """What prediction logs, when a window counts as drifted, and when that starts a training. No stage trains with
-    it.
-    """
+    """What prediction logs, when a window counts as drifted, and when that starts a training."""
 
     keep: Literal["nothing", "numbers", "text"]
     max_mb: Annotated[float, Field(gt=0)]
@@ -303,9 +263,7 @@ def parse_params(text: str, where: str = "params.yaml") -> Params:
 
 
 def read_blocks(text: str, where: str = "params.yaml") -> dict[str, Any]:
-    """Return the nested dicts of the file, not checked yet. Raises ParamsError where it is not YAML, or holds no
-    blocks.
-    """
+    """Return the nested dicts of the file, not checked yet. Raises ParamsError where it is no YAML with blocks."""
     try:
         tree = read_yaml(text)
     except YAMLError as error:

@@ -20,7 +20,7 @@ from ner.common.files import PARAMS, read_json, read_params, sha256_folder, writ
 from ner.common.lock import lock_file
 from ner.data.prepared import read_manifest
 from ner.errors import NerError, ParamsError
-from ner.params import Params, check_params
+from ner.params import Params, Range, check_params
 from ner.search.seeds import training_code
 from ner.search.sweep_report import applied, diff, sweep_report
 
@@ -102,9 +102,13 @@ def run_or_take_over(study: Any, trial: Any, params: Params, values: Any, place:
 
 
 def check_sweep(params: Params) -> None:
-    """Raise ParamsError where there is nothing to search, or several processes would train."""
+    """Raise ParamsError for a space with nothing to search or with what no trial takes, and for several processes."""
     if not any(keys for _, keys in params.sweep.space):
         raise ParamsError("params.yaml, sweep.space: no key of train or encoding to search; name one with its values.")
+    for block, keys in params.sweep.space:
+        for key, where in keys.items():
+            for value in (where.low, where.high) if isinstance(where, Range) else where:
+                with_values(params, {block: {key: value}})
     if params.train.processes > 1:
         raise ParamsError(
             f"params.yaml, train.processes: a sweep trains in one process; set it to 1, not {params.train.processes}."
