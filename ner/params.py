@@ -255,10 +255,7 @@ class Params(Block):
 
 
 def parse_params(text: str, where: str = "params.yaml") -> Params:
-    """Parse and check the whole file at once.
-
-    Raises ParamsError, which names every wrong key by its yaml path (`train.learning_rate`).
-    """
+    """Parse and check the whole file at once."""
     return check_params(read_blocks(text, where), where)
 
 
@@ -291,10 +288,7 @@ def check_params(tree: dict[str, Any], where: str = "params.yaml") -> Params:
 
 
 def override(tree: dict[str, Any], changes: dict[str, dict[str, Any]], where: str) -> dict[str, Any]:
-    """Return a copy of nested params with `changes` (block, then key) laid over it, checked whole.
-
-    Raises ParamsError for a block or a key that params.yaml does not have, or a value out of range.
-    """
+    """Return a copy of nested params with `changes` (block, then key) laid over it, checked whole."""
     merged = {block: dict(values) for block, values in tree.items()}
     for block, values in changes.items():
         merged[block] = {**merged.get(block, {}), **values}

@@ -14,10 +14,7 @@ from dvc.repo import Repo
 
 
 def forget_damaged(root: Path, name: str, log: Callable[[str], None]) -> bool:
-    """Remove damaged outputs of a stage from DVC's cache and the workspace; returns whether there were any.
-
-    Then it goes, here and there.
-    """
+    """Remove damaged outputs of a stage from DVC's cache and the workspace; returns whether there were any."""
     with Repo(str(root)) as repo, repo.lock:
         (stage,) = repo.stage.load_all(f"{repo.root_dir}/dvc.yaml", name)
         damaged = [out for out in stage.outs if remove_damaged(out, log)]

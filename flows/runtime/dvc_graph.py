@@ -38,10 +38,7 @@ class Stage:
 
 
 def read_graph(root: Path) -> list[Stage]:
-    """Return the stages of dvc.yaml, each after those that it needs, otherwise in the order of the file.
-
-    Raises NerError where DVC cannot read it.
-    """
+    """Return the stages of dvc.yaml, each after those that it needs, otherwise in the order of the file."""
     with _repository(root) as repo:
         graph = repo.index.graph
         waiting = [_read_stage(node, graph) for node in graph if node.cmd]  # the rest are files of `dvc add`

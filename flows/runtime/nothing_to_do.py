@@ -27,11 +27,7 @@ API = "PREFECT_API_URL"
 
 
 def nothing_to_do(root: Path) -> Record | None:
-    """Return a record in which every stage is cached; None where the flow has to run.
-
-    It has to where something has changed, and where a Prefect server answers, which then has every run. Raises NerError
-    as the flow does.
-    """
+    """Return a record in which every stage is cached; None where the flow has to run. Raises NerError."""
     api = named_server(root)
     if api and answers(api):
         return None

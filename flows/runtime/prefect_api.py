@@ -28,10 +28,7 @@ def answers(api: str) -> bool | None:
 
 
 def paused(api: str, pool: str) -> str | None:
-    """Return that runs wait because the work pool or its queue is paused, with what to do; else None.
-
-    PREFECT_API_AUTH_STRING is used as Prefect's client uses it.
-    """
+    """Return that runs wait because the work pool or its queue is paused, with what to do; else None."""
     user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
     queue = f"prefect work-queue resume default --pool {pool}"
     parts = {"": (f"work pool {pool}", f"prefect work-pool resume {pool}"), "/queues/default": ("work queue", queue)}

@@ -85,10 +85,7 @@ def reproduce(
     log: Callable[[str], None],
     minutes: float | None = None,
 ) -> Outcome:
-    """Run `dvc repro` for one stage; its result may come from DVC's run cache. Raises BusyError.
-
-    A result whose files in the cache are damaged is not taken: the stage runs.
-    """
+    """Run `dvc repro` for one stage; its result may come from DVC's run cache. Raises BusyError."""
     listener = _Listener(name, log)
     command = [sys.executable, "-m", "dvc", "repro", *options, name]
     try:
@@ -107,10 +104,7 @@ def reproduce(
 
 
 def is_registered(root: Path, environment: Mapping[str, str], log: Callable[[str], None]) -> bool:
-    """Return whether the registry still has the version in reports/registration.json; True where nobody can tell.
-
-    True where that cannot be found out.
-    """
+    """Return whether the registry still has the version in reports/registration.json; True where nobody can tell."""
     if not (root / "tasks" / f"{REGISTER}.py").exists():
         return True
     status = stream([sys.executable, "-m", f"tasks.{REGISTER}", "--check"], root, environment, log)

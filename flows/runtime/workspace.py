@@ -72,10 +72,7 @@ def copy_tree(root: Path, folder: Path, stages: list[Stage]) -> None:
 
 
 def tracked_files(root: Path) -> list[Path]:
-    """Return files that git tracks or does not ignore; without git, all but environments and states.
-
-    Without git, all but environments and states.
-    """
+    """Return files that git tracks or does not ignore; without git, all but environments and states."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listing = subprocess.run(command, cwd=root, env=of_this_repository(os.environ), capture_output=True)
     if listing.returncode == 0:

@@ -42,10 +42,7 @@ class Ports:
 
 
 def read_ports(environment: Mapping[str, str]) -> Ports:
-    """Return NER_PREFECT_PORT and NER_MLFLOW_PORT, else 4200 and 5000. Raises ParamsError.
-
-    Who may ask: ner/common/access.py.
-    """
+    """Return NER_PREFECT_PORT and NER_MLFLOW_PORT, else 4200 and 5000. Raises ParamsError."""
     prefect, mlflow = read_port(environment, "NER_PREFECT_PORT", 4200), read_port(environment, "NER_MLFLOW_PORT", 5000)
     return Ports(prefect, mlflow, read_access(environment))
 
@@ -90,10 +87,7 @@ def environment(root: Path, ports: Ports) -> dict[str, str]:
 
 
 def store_environments(environment: Mapping[str, str], root: Path) -> dict[str, dict[str, str]]:
-    """Return the variables that name each server its own store, embedded in the checkout or the team's.
-
-    Raises ParamsError.
-    """
+    """Return the variables that name each server its own store, embedded in the checkout or the team's."""
     stores = read_stores(environment, root)
     return {
         "prefect": {PREFECT_DATABASE: stores.prefect},

@@ -58,10 +58,7 @@ def main() -> None:
 
 
 def banner(prefect: str, mlflow: str, environment: Mapping[str, str], model: str = "ner") -> str:
-    """Return the text shown when all is up; behind a proxy also how to exempt this machine in a shell.
-
-    Under a proxy also what keeps `prefect` in a shell from asking it for us.
-    """
+    """Return the text shown when all is up; behind a proxy also how to exempt this machine in a shell."""
     line = f"\n  export no_proxy={no_proxy(environment)}" if proxy(environment) else ""
     return BANNER.format(prefect=prefect, mlflow=mlflow, model=quote(model, safe=""), no_proxy=line)
 

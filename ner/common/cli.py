@@ -62,10 +62,7 @@ def run_stage(name: str, main: Callable[[], None], arguments: Collection[str] | 
 
 
 def of_this_machine(error: BaseException) -> str | None:
-    """Return what a person can mend on this machine, in a sentence: a full disk, a closed folder, a proxy.
-
-    None where the error is ours to mend.
-    """
+    """Return what a person can mend on this machine, in a sentence: a full disk, a closed folder, a proxy."""
     path = getattr(error, "filename2", None) or getattr(error, "filename", None)  # of a copy the first is what was read
     where = f" at {path}" if path else ""
     if is_full(error):

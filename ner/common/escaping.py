@@ -23,10 +23,7 @@ def is_visible(token: str) -> bool:
 
 
 def in_markdown(text: object) -> str:
-    """Return text that Markdown shows as it is: on one line, without a mark, a link, a picture or an element.
-
-    Prefect reads the cells of its tables as Markdown too.
-    """
+    """Return text that Markdown shows as it is: on one line, without a mark, a link, a picture or an element."""
     return MARKS.sub(r"\\\g<0>", " ".join(visible(str(text)).split()))
 
 

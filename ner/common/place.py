@@ -74,10 +74,7 @@ def require_writable(root: Path) -> None:
 
 
 def git_refusal(root: Path) -> str | None:
-    """Return why git tells no commit of the repository, with what to do; None where it does, or there is none.
-
-    None where it does, or there is none.
-    """
+    """Return why git tells no commit of the repository, with what to do; None where it does, or there is none."""
     if os.environ.get("NER_GIT_COMMIT") or not any((folder / ".git").exists() for folder in (root, *root.parents)):
         return None
     commit, message = ask_git(root, "rev-parse", "HEAD")

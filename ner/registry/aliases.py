@@ -15,10 +15,7 @@ ALIASES = ("champion", "challenger")
 
 
 def read_aliases(model: str, aliases: Iterable[str] = ALIASES) -> dict[str, tuple[str, bool] | None]:
-    """For each alias the version's number and whether its files are there; None where no version has it.
-
-    Raises RegistryError.
-    """
+    """For each alias the version's number and whether its files are there; None where no version has it."""
     from mlflow.exceptions import MlflowException
 
     versions: dict[str, tuple[str, bool] | None] = dict.fromkeys(aliases)

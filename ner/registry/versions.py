@@ -185,10 +185,7 @@ def ensure_model(store: Any, model: str) -> None:
 
 
 def is_there(registration: Mapping[str, Any]) -> bool:
-    """Return whether the registry has the version of registration.json, with its files and its alias.
-
-    Raises RegistryError where the registry cannot be asked.
-    """
+    """Return whether the registry has the version of registration.json, with its files and its alias."""
     from mlflow.exceptions import MlflowException
 
     with registry_errors():
@@ -230,10 +227,7 @@ def is_copy(version: Any) -> bool:
 
 
 def as_registered(version: Any) -> Any:
-    """Return the version; a copy gets the tags of its original, where that is still there.
-
-    A copy with the tags that the pipeline gave to what it is a copy of, where that is still there.
-    """
+    """Return the version; a copy gets the tags of its original, where that is still there."""
     from mlflow.exceptions import MlflowException
 
     origin = version

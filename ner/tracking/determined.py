@@ -43,10 +43,7 @@ def training_key(path: Path) -> str:
 
 
 def read_measured(key: str) -> dict[str, Any]:
-    """Return what this checkout measured when the training of that key was last done; empty if unknown.
-
-    Empty where that is not known.
-    """
+    """Return what this checkout measured when the training of that key was last done; empty if unknown."""
     path = measured_path(key)
     return read_json(path) if path.exists() else {}
 

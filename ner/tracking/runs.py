@@ -122,10 +122,7 @@ def log_analysis(run_id: str, reports: Path) -> None:
 
 
 def log_seed(training: Mapping[str, Any], experiment: str, scores: Mapping[str, Any]) -> str:
-    """Log the scores of a training with another seed into its run, made or completed by `sync`, and tag it so.
-
-    training: that of the seed, as ner.tracking.determined reads it. Returns the run's id. Raises RegistryError.
-    """
+    """Log the scores of a training with another seed into its run, made or completed by `sync`, and tag it so."""
     run_id = sync(training, experiment)
     log_evaluation(run_id, scores)
     with registry_errors():

@@ -202,19 +202,13 @@ def say(line: str) -> None:
 
 
 def curve(logs: dict[str, Any]) -> dict[str, float]:
-    """Return the curves in a Trainer log by the names that MLflow shows; sorted, as in a checkpoint.
-
-    Sorted, as in a checkpoint.
-    """
+    """Return the curves in a Trainer log by the names that MLflow shows; sorted, as in a checkpoint."""
     names = CURVES | {name: f"train/{name}" for name in logs if name.startswith(RATE)}
     return {names[name]: float(value) for name, value in sorted(logs.items()) if name in names}
 
 
 def epoch_rows(entries: list[dict[str, Any]]) -> list[list[str]]:
-    """Return a row for each evaluation, in HISTORY's order; training loss is the mean of that epoch's log points.
-
-    Training loss is the mean over that epoch's log points.
-    """
+    """Return a row for each evaluation, in HISTORY's order; training loss is the mean of that epoch's log points."""
     rows, losses = [], []
     for entry in entries:
         if "train/loss" in entry:

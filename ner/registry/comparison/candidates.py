@@ -70,10 +70,7 @@ def ref(side: Side) -> tuple[str, str]:
 
 
 def same_data(challenger: Side, champion: Side, splits: Sequence[str], present: str | None) -> str:
-    """Return the fingerprint (its first digits) of data that both have predicted: the present data where both have.
-
-    Raises NerError that says what to run where there is none, and RegistryError.
-    """
+    """Return the fingerprint (its first digits) of data that both have predicted: the present data where both have."""
     both = {side.name: predicted(side, splits) for side in (challenger, champion)}
     known = [side.version.tags.get("data_fingerprint") for side in (challenger, champion) if side.version]
     wanted = [fingerprint[:DIGITS] for fingerprint in (present, *known) if fingerprint]
@@ -109,10 +106,7 @@ def read_both(challenger: Side, champion: Side, fingerprint: str, split: str) ->
 
 
 def predict_lacking(sides: Sequence[Side], splits: Sequence[str], params: Params, prepared: Path) -> None:
-    """Let each version of the registry do so whose run lacks predictions of the present data, or has damaged ones.
-
-    Raises NerError.
-    """
+    """Let each version of the registry do so whose run lacks predictions of the present data, or has damaged ones."""
     from ner.registry.predict_version import predict_version
 
     present = read_manifest(prepared)["fingerprint"]

@@ -96,10 +96,7 @@ def check_version(version: Any, say: Callable[[str], None] = lambda line: print(
 
 
 def check_files(version: Any, folder: Path) -> str:
-    """Download a version's files and hold them against its tag `content`; returns what is good about them.
-
-    Raises NerError that says what is wrong, and RegistryError.
-    """
+    """Download a version's files and hold them against its tag `content`; returns what is good about them."""
     wanted = version.tags.get("content")
     if not wanted:
         raise NerError("it has no tag 'content', so the pipeline did not register it")
