@@ -6,10 +6,9 @@ What shapes a model is what dvc.yaml says: the parameters of the stages that lea
 """
 
 import json
-import re
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,11 +21,6 @@ from ner.params import Params, read_yaml
 from ner.registry.versions import resolve
 
 EXPORTS = "models/export"
-_NAME = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)  # a key as `dvc exp run -S` takes it
-_WORD = re.compile(
-    r"(?!(?:true|false|null|inf|nan)$)[A-Za-z][\w./-]*", re.ASCII | re.IGNORECASE
-)  # needs no quotes there
-_MISSING = object()
 
 
 def recipe(reference: str, root: Path = Path()) -> str:
@@ -42,15 +36,15 @@ def recipe(reference: str, root: Path = Path()) -> str:
     if dirty != "false":
         lines.append("# warning: the working tree had, or may have had, changes that the commit has not")
     output = MODEL if tags.get("format", "safetensors") == "safetensors" else EXPORTS
-    stages = stages_at(commit, root)
+    text = file_at(commit, "dvc.yaml", root)
+    stages = yaml.safe_load(text)["stages"] if text else read_stages(root)
     committed = shaping(read_yaml(file_at(commit, "params.yaml", root) or "{}"), stages, output)
-    changes, beyond = overrides(shaping(recorded(tags.get("params", "{}")), stages, output), committed)
-    lines += [f"# in params.yaml, set by hand what DVC cannot be given in a command: {change}" for change in beyond]
-    lines.append(shlex.join(["dvc", "exp", "run", *changes]) if changes else "dvc repro")
+    changes = settings(shaping(recorded(tags.get("params", "{}")), stages, output), committed)
+    lines.append(shlex.join(["ner", "train", *(f"--set={change}" for change in changes)]) if changes else "dvc repro")
     lines.append("")
     lines.append(f"# data fingerprint {tags.get('data_fingerprint')}; encoder {tags.get('encoder')}")
-    lines.append(f"# content {tags.get('content')}, which reports/registration.json must then have")
-    lines.append("# dvc.lock must then say (scores and weights only on a machine of the same kind):")
+    lines.append(f"# content {tags.get('content')}, which the version that it registers has in its tag then")
+    lines.append("# md5 in its tag dvc_lock (of scores and weights only on a machine of the same kind):")
     expected = [f"#   {md5}  {path}" for path, md5 in sorted(locked_by(tags).items())]
     lines += expected or ["#   nothing: it was made without DVC"]
     return "\n".join(lines)
@@ -73,34 +67,14 @@ def recorded(tag: str) -> dict[str, Any]:
     return tree
 
 
-def overrides(used: Mapping[str, Any], committed: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return arguments of `dvc exp run` for all differences, and in words those that its grammar cannot express."""
-    options, beyond = [], []
-    for path, value, before in differences(used, committed):
-        if all(_NAME.fullmatch(key) for key in path):
-            name, new = ".".join(path), "++" if before is _MISSING else ""
-            options += ["-S", f"~{name}" if value is _MISSING else f"{new}{name}={_hydra(value)}"]
-        else:
-            text = "is not there" if value is _MISSING else json.dumps(value, ensure_ascii=False)
-            beyond.append(f"{' > '.join(path)}: {text}")
-    return options, beyond
-
-
-def differences(used: Any, committed: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
-    """Yield each path at which the trees differ, with both values; _MISSING where there is none."""
-    if isinstance(used, Mapping) and isinstance(committed, Mapping):
-        for key in [*used, *(key for key in committed if key not in used)]:
-            yield from differences(used.get(key, _MISSING), committed.get(key, _MISSING), (*path, str(key)))
-    elif isinstance(used, Mapping) and used and committed is _MISSING:
-        yield from differences(used, {}, path)
-    elif used != committed:
-        yield path, used, committed
-
-
-def stages_at(commit: str, root: Path) -> dict[str, Any]:
-    """Return the stages of dvc.yaml at that commit or, where git has it not, of the checkout."""
-    text = file_at(commit, "dvc.yaml", root)
-    return yaml.safe_load(text)["stages"] if text else read_stages(root)
+def settings(used: Mapping[str, Any], committed: Mapping[str, Any]) -> list[str]:
+    """Return what differs as `ner train --set` takes it: `block.key=value`, the value in JSON."""
+    return [
+        f"{block}.{key}={json.dumps(value, ensure_ascii=False)}"
+        for block, keys in used.items()
+        for key, value in keys.items()
+        if value != committed.get(block, {}).get(key, ...)
+    ]
 
 
 def file_at(commit: str, path: str, root: Path) -> str | None:
@@ -110,18 +84,6 @@ def file_at(commit: str, path: str, root: Path) -> str | None:
     except OSError:
         return None
     return shown.stdout if shown.returncode == 0 else None
-
-
-def _hydra(value: Any) -> str:
-    """Return a value in Hydra's grammar, which is that of -S: quotes and backslashes before them are escaped."""
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_hydra(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_hydra, value)) + "]"
-    if isinstance(value, str) and not _WORD.fullmatch(value):
-        escaped = re.sub(r'(\\*)("|$)', lambda match: match[1] * 2 + ('\\"' if match[2] else ""), value)
-        return '"' + escaped.replace("${", r"\${") + '"'
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def main(reference: Annotated[str, typer.Argument(help="ner@challenger or ner/3.")]) -> None:

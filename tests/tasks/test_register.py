@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dvc.utils.hydra import apply_overrides
 
+from flows.runtime.overrides import parse_settings
 from ner.common.cli import run_stage
 from ner.common.files import read_json, read_params
 from ner.common.stages import shaping
 from ner.errors import GateFailed, ModelError, RegistryError
-from ner.params import check_params, flatten, read_blocks
+from ner.params import check_params, flatten, override, read_blocks
 from ner.registry.promotion.checks import version_digest
 from ner.registry.register import MARKER, register
 from ner.registry.registration import is_registered
@@ -511,7 +511,7 @@ def test_the_printed_line_gives_the_parameters_that_the_version_was_made_with(ro
         "data": {"source": 'local/it\'s "ours" \\ ${HOME} [1], {a: b}\\'},
         "train": {"seed": 7, "learning_rate": 1e-5, "dropout": "encoder"},
         "evaluation": {"corrected_test": "local/ñandú (1).txt"},
-        "gate": {"min_f1_per_type": {"PER": 0.9, "B-LOC": 0.5}},
+        "gate": {"min_f1_per_type": {"PER": 0.9, "Größe m": 0.5}},
         "seeds": {"extra": [43, 44]},
     }
     commit = repository(root, gate={"min_f1_per_type": {"MISC": 0.7}}, evaluation={"corrected_test": "local/old.txt"})
@@ -521,16 +521,9 @@ def test_the_printed_line_gives_the_parameters_that_the_version_was_made_with(ro
     checkout, line = commands(recipe("ner/1", root))
     assert checkout == f"git checkout {commit}"
     arguments = shlex.split(line)
-    assert arguments[:3] == ["dvc", "exp", "run"] and not any("sweep" in argument for argument in arguments)
-    apply_overrides(root / "params.yaml", [argument for argument in arguments[3:] if argument != "-S"])
-    assert read_blocks((root / "params.yaml").read_text()) == {**read_blocks(committed), **tree}
-
-
-def test_a_key_that_dvc_has_no_form_for_is_told_in_words(root):
-    repository(root)
-    register(PARAMS, root)
-    text = with_tags("1", params=json.dumps({"gate": {"min_f1_per_type": {"Größe m": 0.5}}}))
-    assert "set by hand what DVC cannot be given in a command: gate > min_f1_per_type > Größe m: 0.5" in text
+    assert arguments[:2] == ["ner", "train"] and not any("sweep" in argument for argument in arguments)
+    changes = parse_settings([argument.removeprefix("--set=") for argument in arguments[2:]])
+    assert override(read_blocks(committed), changes, "test") == {**read_blocks(committed), **tree}
 
 
 @pytest.mark.parametrize(
