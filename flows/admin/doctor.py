@@ -21,7 +21,7 @@ import typer
 
 from flows.runtime.prefect_api import paused
 from flows.servers.mlflow_rest import running
-from flows.servers.settings import WORK_POOL, check_free, read_ports
+from flows.servers.settings import WORK_POOL
 from ner.admin.health import OK, PROBLEM, WARNING, Finding, machine
 from ner.common.files import read_params
 from ner.errors import NerError
@@ -40,7 +40,6 @@ def examine(root: Path) -> Iterator[Finding]:
     where = addresses(root, os.environ)
     asked = {name: _aside(lambda url=url, name=name: ask_server(name, url)) for name, url in where.items()}
     yield from machine(root, params)
-    yield check_ports(where)
     for name in ("prefect", "mlflow"):
         yield _result(asked[name], name, ANSWERS_WITHIN_S) if name in asked else no_server(name)
     if "prefect" in asked and (reason := paused(where["prefect"], WORK_POOL)):
@@ -85,18 +84,6 @@ def no_server(name: str) -> Finding:
     """Return what is used in place of a server that no setting names."""
     used = {"prefect": "`make train` starts a temporary one", "mlflow": "the store is mlflow/data"}[name]
     return Finding(name, OK, f"no server is named, so {used}; `make up` starts both servers.")
-
-
-def check_ports(where: Mapping[str, str]) -> Finding:
-    """Return whether `make up` could start here; where servers are named, they are what listens."""
-    if where:
-        return Finding("ports", OK, "servers are named, so none is to be started here.")
-    try:
-        ports = read_ports(os.environ)
-        check_free(ports)
-    except NerError as error:
-        return Finding("ports", WARNING, str(error))
-    return Finding("ports", OK, f"{ports.prefect} and {ports.mlflow} are free for `make up`.")
 
 
 def check_dvc(root: Path) -> Iterator[Finding]:

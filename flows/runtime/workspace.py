@@ -4,7 +4,6 @@ The copy shares DVC's cache and its run cache with the checkout: unchanged stage
 the run made is there for `dvc repro` or `dvc exp run` with the same parameters.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,7 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
 from configobj import ConfigObj
 
@@ -34,9 +32,9 @@ _NEVER_COPIED = {".git", ".venv", ".ner", ".dvc", "checkpoints"}
 def workspace(root: Path, run_id: str, params: Mapping[str, Any], stages: list[Stage]) -> Iterator[Path]:
     """Give a copy of the checkout with `params` in its params.yaml; at the end keep its reports and remove it.
 
-    The caller holds the run lock. Workspaces that killed runs have left are removed first.
+    The caller holds the run lock, so that workspaces which are there are left of killed runs: they are removed first.
     """
-    remove_stale(root)
+    shutil.rmtree(root / WORKSPACES, ignore_errors=True)
     folder = root / WORKSPACES / run_id
     try:
         copy_tree(root, folder, stages)
@@ -82,13 +80,6 @@ def tracked_files(root: Path) -> list[Path]:
     return sorted(path for path in files if not _NEVER_COPIED.intersection(path.parts))
 
 
-def remove_stale(root: Path) -> None:
-    """Remove the workspaces of runs that were killed, except where a process still works in one."""
-    for folder in (root / WORKSPACES).glob("*"):
-        if not _is_in_use(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 def keep_reports(root: Path, run_id: str, folder: Path) -> None:
     """Copy reports/ of a workspace to .ner/runs/<run id>/reports, and drop the oldest of many such copies."""
     if (folder / "reports").is_dir():
@@ -118,18 +109,6 @@ def _configure_dvc(root: Path, folder: Path) -> None:
 
 def _is_made(dependency: str, outs: set[str]) -> bool:
     return any(str(parent) in outs for parent in Path(dependency).parents)
-
-
-def _is_in_use(folder: Path) -> bool:
-    try:
-        locks = json.loads((folder / ".dvc" / "tmp" / "rwlock").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    holders = [
-        *locks.get("write", {}).values(),
-        *(reader for many in locks.get("read", {}).values() for reader in many),
-    ]
-    return any(psutil.pid_exists(holder["pid"]) for holder in holders)
 
 
 def _copy(source: Path, target: Path) -> None:

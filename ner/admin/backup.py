@@ -13,7 +13,7 @@ import json
 import os
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,16 +27,14 @@ from ner.common.files import replacing_file, sha256_file, write_json
 from ner.common.sqlite_address import sqlite_path
 from ner.common.stores import embedded, is_team
 from ner.errors import NerError
-from ner.tracking.artifact_paths import elsewhere
 from ner.tracking.mlflow_store import follow_checkout, home
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 DATABASE_FILES = (".db-wal", ".db-shm", ".db-journal")
-Log = Callable[[str], None]
 
 
-def backup(root: Path, target: Path, log: Log) -> dict[str, Any]:
+def backup(root: Path, target: Path) -> dict[str, Any]:
     """Write and read back the archive; its manifest. Raises NerError, and then there is no archive."""
     if target.exists():
         raise NerError(f"{target} is there already: name another file, or remove it.")
@@ -52,7 +50,6 @@ def backup(root: Path, target: Path, log: Log) -> dict[str, Any]:
             copy = files[f"databases/{store}.db"] = folder / f"{store}.db"
             sqlite_file.snapshot(sqlite_path(uri), copy)
             databases[store] = {"kind": "sqlite", "rows": sqlite_file.counts(copy)}
-        warn_of_others(folder / "mlflow.db", stores.artifacts, log)
         artifacts = root / "mlflow" / "data" / "artifacts"
         for path in sorted(artifacts.rglob("*")):
             if path.is_file() and path.parent.name != "__pycache__":
@@ -98,13 +95,6 @@ def private(info: tarfile.TarInfo) -> tarfile.TarInfo:
     """Return a member without its owner, who alone may read it."""
     info.mode, info.uid, info.gid, info.uname, info.gname = 0o600, 0, 0, "", ""
     return info
-
-
-def warn_of_others(database: Path, artifacts: str, log: Log) -> None:
-    """Say which runs keep their artifacts where no backup looks."""
-    with sqlite_file.connection(database, read_only=True) as connected:
-        for address in elsewhere(connected.execute, artifacts):
-            log(f"warning: not in the backup, since it is not under {artifacts}: {address}")
 
 
 def summary(manifest: dict[str, Any]) -> str:
@@ -160,5 +150,5 @@ def main(to: Annotated[Path | None, typer.Argument(help="A new file; default: ba
     target = to or Path("backups") / f"{datetime.now():%Y-%m-%dT%H%M%S}.tar"
     target.parent.mkdir(parents=True, exist_ok=True)
     follow_checkout(home())
-    manifest = backup(home(), target, print)
+    manifest = backup(home(), target)
     print(f"{target}: {summary(manifest)}")

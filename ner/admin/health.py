@@ -7,7 +7,6 @@ Nothing here imports torch, asks a server, or takes over a second; flows/admin/d
 """
 
 import importlib.metadata
-import re
 import shutil
 import subprocess
 import sys
@@ -35,9 +34,6 @@ OF_A_TRAINING = 4  # times the model, in memory at the least: weights, gradients
 SMI_WITHIN_S = 5
 
 
-_PYTHON_OF_SCRIPT = re.compile(r"/[^'\"\n]*/bin/python[\w.]*")
-
-
 @dataclass(frozen=True)
 class Finding:
     """One line of `ner doctor`. verdict: ok, warning or problem; the sentence of the latter two says what to do."""
@@ -50,7 +46,6 @@ class Finding:
 def machine(root: Path, params: Params) -> Iterator[Finding]:
     """Yield every check of this module, one after another."""
     yield check_packages(root)
-    yield check_commands()
     yield check_disk(root)
     yield check_memory(root)
     yield check_gpu(params.train.device, torch_build())
@@ -71,19 +66,6 @@ def check_packages(root: Path) -> Finding:
         return Finding("packages", OK, f"all {len(pins)} of {LOCK} are installed in their versions.")
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
     return Finding("packages", PROBLEM, f"not as in {LOCK}: {', '.join(wrong[:3])}{more}: make env.")
-
-
-def check_commands(prefix: Path = Path(sys.prefix)) -> Finding:
-    """Check that the environment's commands name a Python that is there: each names the folder it was made in."""
-    try:
-        with (prefix / "bin" / "dvc").open(encoding="utf-8") as script:
-            made_in = _PYTHON_OF_SCRIPT.search(script.readline() + script.readline())
-    except (OSError, UnicodeDecodeError):
-        made_in = None
-    if made_in is None or Path(made_in[0]).exists():
-        return Finding("commands", OK, f"those of {prefix} can be started.")
-    moved = f"the environment was made in {Path(made_in[0]).parents[1]}, and this checkout was moved since"
-    return Finding("commands", PROBLEM, f"{moved}, so that its `dvc`, `prefect` and others do not start: make -B env.")
 
 
 def check_disk(root: Path) -> Finding:

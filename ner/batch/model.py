@@ -15,8 +15,7 @@ from typing import Any
 
 from ner.common.files import replacing_folder, sha256_file, sha256_folder
 from ner.errors import ModelError, NerError
-from ner.registry.promotion.checks import model_folder
-from ner.registry.verify import check_content, fetch_verified
+from ner.registry.verify import check_content, fetch_verified, model_folder
 from ner.registry.versions import code_files, content_digest, resolve
 from ner.tracking.mlflow_store import exists, tracking_uri
 

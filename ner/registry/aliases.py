@@ -5,33 +5,16 @@ Run     python -m ner.registry.aliases ner       (as JSON; beside other work, si
 
 import json
 import sys
-from collections.abc import Iterable
 
 from ner.common.cli import run_stage
+from ner.registry.champion import find_alias
 from ner.registry.versions import has_files
-from ner.tracking.mlflow_store import NOT_THERE, client, exists, registry_errors
-
-ALIASES = ("champion", "challenger")
 
 
-def read_aliases(model: str, aliases: Iterable[str] = ALIASES) -> dict[str, tuple[str, bool] | None]:
+def read_aliases(model: str) -> dict[str, tuple[str, bool] | None]:
     """For each alias the version's number and whether its files are there; None where no version has it."""
-    from mlflow.exceptions import MlflowException
-
-    versions: dict[str, tuple[str, bool] | None] = dict.fromkeys(aliases)
-    if not exists():
-        return versions
-    with registry_errors():
-        store = client()
-        for alias in versions:
-            try:
-                version = store.get_model_version_by_alias(model, alias)
-            except MlflowException as error:
-                if error.error_code not in NOT_THERE:
-                    raise
-                continue
-            versions[alias] = (str(version.version), has_files(version))
-    return versions
+    versions = {alias: find_alias(model, alias) for alias in ("champion", "challenger")}
+    return {alias: version and (str(version.version), has_files(version)) for alias, version in versions.items()}
 
 
 if __name__ == "__main__":

@@ -43,22 +43,6 @@ def relocate(execute: Execute, old: str, new: str) -> None:
     )
 
 
-def elsewhere(execute: Execute, root: str) -> list[str]:
-    """Return addresses of runs and versions outside `root`: their artifacts are neither moved nor backed up."""
-    addresses: set[str] = set()
-    for table, columns in LOCATIONS.items():
-        if table in ("experiments", "trace_tags"):
-            continue
-        for column in columns:
-            rows = execute(
-                f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL AND substr({column}, 1, ?) <> ? "
-                f"AND {column} NOT LIKE 'models:/%'",
-                (len(root) + 1, f"{root}/"),
-            )
-            addresses |= {row[0] for row in rows}
-    return sorted(addresses)
-
-
 def follow(database: Path, artifacts: Path) -> None:
     """Let addresses name `artifacts` where the checkout was renamed, moved or copied since they were written.
 

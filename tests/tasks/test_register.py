@@ -19,11 +19,11 @@ from ner.common.files import read_json, read_params
 from ner.common.stages import shaping
 from ner.errors import GateFailed, ModelError, RegistryError
 from ner.params import check_params, flatten, override, read_blocks
-from ner.registry.promotion.checks import version_digest
 from ner.registry.register import MARKER, register
 from ner.registry.registration import is_registered
 from ner.registry.release import package
 from ner.registry.reproduce import recipe
+from ner.registry.verify import version_digest
 from ner.registry.versions import LAST_TAG, content_digest, find_version
 from ner.tracking import mlflow_store as store
 from ner.tracking.determined import registration_record, training_record, write_training

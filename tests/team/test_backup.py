@@ -28,7 +28,7 @@ def answers(run, root, uri, more=None):
 def test_an_archive_that_was_altered_or_cut_or_leads_elsewhere_is_refused(tmp_path):
     root = little(tmp_path / "feature%2Flogin #1")
     whole = tmp_path / "whole.tar"
-    backup(root, whole, print)
+    backup(root, whole)
     assert stat.S_IMODE(whole.stat().st_mode) == 0o600
     content = whole.read_bytes()
     (tmp_path / "altered.tar").write_bytes(content.replace(b"an artifact", b"no artifact"))
@@ -44,15 +44,12 @@ def test_an_archive_that_was_altered_or_cut_or_leads_elsewhere_is_refused(tmp_pa
             restore(there, tmp_path / f"{name}.tar", False, print)
     assert list(there.iterdir()) == []
     with pytest.raises(NerError, match="is there already"):
-        backup(root, whole, print)
+        backup(root, whole)
 
 
 def test_restoring_over_something_is_refused_unless_forced_and_then_it_is_put_aside(tmp_path):
     root = little(tmp_path / "feature%2Flogin #1")
-    said = []
-    backup(root, tmp_path / "a.tar", said.append)
-    assert said == ["warning: not in the backup, since it is not under "
-                    f"{embedded(root).artifacts}: s3://other/run/artifacts"]  # fmt: skip
+    backup(root, tmp_path / "a.tar")
     (root / "mlflow" / "data" / "artifacts" / "f").write_text("later")
     with pytest.raises(NerError, match="mlflow.db and .*prefect.db and .*artifacts are there already: nothing was"):
         restore(root, tmp_path / "a.tar", False, print)

@@ -8,7 +8,6 @@ No code of a version runs before its files have been verified against the regist
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,26 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ner.common.cli import of_this_machine
 from ner.common.files import write_json
 from ner.common.full_disk import is_full, no_room
 from ner.common.sqlite_address import sqlite_uri
 from ner.data.predictions import read_predictions
-from ner.errors import ModelError, NerError, RegistryError
+from ner.errors import NerError, RegistryError
 from ner.registry.champion import run_of, shown
 from ner.registry.promotion.rules import Check, check_gate, check_golden, golden_size
-from ner.registry.versions import ROOT, check_model_files, code_files, content_digest, use_this_store
+from ner.registry.verify import check_files
+from ner.registry.versions import ROOT
 from ner.tracking.mlflow_store import NOT_THERE, client, patience, predictions_folder, registry_errors
 
 CHECKS = ("gate", "files", "loads", "predictions")
 ANSWER, ANSWER_WITHIN_S = ROOT / "mlflow" / "answer.py", 600
 SPLIT = "validation"
-CODE, MODEL_CODE = "code/ner", "ner_model.py"
-BESIDE = {"MLmodel", "conda.yaml", "python_env.yaml", "registered_model_meta", "requirements.txt", MODEL_CODE}
 _SHORT_OF = re.compile(r"MemoryError|[Cc]annot allocate memory|can't allocate memory|Too many open files|can't start")
-LOADER = "mlflow.pyfunc.loaders.code_model"
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,10 @@ def check_version(version: Any, say: Callable[[str], None] = lambda line: print(
         sound = add(check_gate(version.tags.get("gate")))
         if sound:
             say(f"{shown(version)}: fetching its files")
-            sound = add(_check("files", version, lambda: check_files(version, folder)))
+            folder.mkdir()
+            sound = add(
+                _check("files", version, lambda: f"as registered, sha256 {check_files(version, folder)[1][:12]}…")
+            )
         if not sound:
             failed = checks[-1].name
             for name in CHECKS[len(checks) :]:
@@ -93,79 +91,6 @@ def check_version(version: Any, say: Callable[[str], None] = lambda line: print(
         else:
             add(check_golden(asked.tokens, asked.tags, tags))
     return tuple(checks)
-
-
-def check_files(version: Any, folder: Path) -> str:
-    """Download a version's files and hold them against its tag `content`; returns what is good about them."""
-    wanted = version.tags.get("content")
-    if not wanted:
-        raise NerError("it has no tag 'content', so the pipeline did not register it")
-    use_this_store()
-    from mlflow.artifacts import download_artifacts
-
-    try:
-        with patience(), registry_errors():
-            uri = f"models:/{version.name}/{version.version}"
-            folder.mkdir()
-            download_artifacts(artifact_uri=uri, dst_path=str(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        raise NerError("its files are gone from the artifact store") from None
-    if not any(folder.iterdir()):  # so says a store behind a server
-        raise NerError("its files are gone from the artifact store")
-    content = version_digest(folder)
-    if content != wanted:
-        raise NerError(
-            f"its files are not those that were registered: sha256 {content[:12]}…, registered {wanted[:12]}…"
-        )
-    return f"as registered, sha256 {content[:12]}…"
-
-
-def version_digest(folder: Path) -> str:
-    """Return ner.registry.versions.content_digest of a downloaded version: its model and the code that travels with it.
-
-    Bytecode that Python left there, as loading a version from the store does, is removed: it would be run in the place
-    of the code. Raises NerError where anything else lies there that `register` does not put there.
-    """
-    for cache in (folder / "__pycache__", *(folder / CODE).rglob("__pycache__")):
-        shutil.rmtree(cache, ignore_errors=True)
-    model = model_folder(folder)
-    ner = folder / CODE
-    if not ner.is_dir() or not (folder / MODEL_CODE).is_file():
-        raise NerError(f"the code that answers is not among its files ({CODE}, {MODEL_CODE})")
-    entries = [path.name for path in ner.iterdir() if path.is_dir() or path.suffix == ".py"]
-    code = {MODEL_CODE: folder / MODEL_CODE, **code_files(ner, entries)}
-    known = {folder / name for name in BESIDE} | set(code.values())
-    stray = [p for p in sorted(folder.rglob("*")) if p.is_file() and p not in known and not p.is_relative_to(model)]
-    if stray:
-        raise NerError(f"{stray[0].relative_to(folder).as_posix()} lies among its files and is not of the pipeline")
-    try:
-        check_model_files(model)
-    except ModelError as error:  # its advice is for whoever registers, and the folder is gone when this is read
-        raise NerError(str(error).partition(":")[0].replace(str(model), "its model")) from None
-    return content_digest(model, code)
-
-
-def model_folder(folder: Path) -> Path:
-    """Return where a downloaded version has its model. Raises NerError where MLmodel is not what `register` writes."""
-    try:
-        flavors = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["flavors"]
-        conf = flavors["python_function"]
-        path = conf["artifacts"]["model"]["path"]
-        (inside,) = (folder / "artifacts").iterdir()
-        layout = (set(flavors), set(conf["artifacts"]), conf["loader_module"], conf["code"], "python_model" in conf)
-        code = Path(conf["model_code_path"]).name
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        raise NerError("its files are not laid out as the pipeline registers them") from None
-    if (*layout, code) != (
-        {"python_function"},
-        {"model"},
-        LOADER,
-        "code",
-        False,
-        MODEL_CODE,
-    ) or folder / path != inside:
-        raise NerError("its MLmodel is not the one that the pipeline registers")
-    return inside
 
 
 def read_golden(version: Any, scratch: Path) -> Golden:

@@ -1,7 +1,7 @@
 """The history of champions, in the registry: tags of the registered model that are only ever added.
 
 entries = history("ner")                       # oldest first
-append("ner", entry)                           # and the last ones as a table in the model's description
+append("ner", entry)
 """
 
 import getpass
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ner.common.tables import plain_table
-from ner.registry.promotion.rules import Entry, Ref, new_key, read_history, rows, to_tag, with_table
+from ner.registry.promotion.rules import Entry, Ref, new_key, read_history, rows, to_tag
 from ner.registry.versions import has_files
 from ner.tracking.mlflow_store import client, exists, registry_errors
 
@@ -32,12 +32,10 @@ def history(model: str) -> list[Entry]:
 
 
 def append(model: str, entry: Entry) -> None:
-    """Add the entry under a name that no tag has, and show the last ones in the model's description."""
+    """Add the entry under a name that no tag has."""
     store = client()
     key = new_key(store.get_registered_model(model).tags, uuid.uuid4().hex[:8])
     store.set_registered_model_tag(model, key, to_tag(entry))
-    about = store.get_registered_model(model)
-    store.update_registered_model(model, with_table(about.description or "", read_history(about.tags)))
 
 
 def is_still_there(model: str, version_ref: Ref) -> bool:

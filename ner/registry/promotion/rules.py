@@ -12,15 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from ner.common.tables import markdown_table
 from ner.errors import NerError
 
 PROMOTION, ROLLBACK, REMOVAL = "promotion", "rollback", "removal"
 WARN, RESTORE = "warn", "restore"  # what a failed check does to the alias: nothing, or back to the last good version
 GOLDEN_SENTENCES, GOLDEN_AT_MOST = 20, 400
 REASON_LENGTH, TAG_LENGTH = 400, 5000  # TAG_LENGTH: what MLflow's databases keep of a tag
-SHOWN_ENTRIES = 10
-BEGIN, END = "<!-- promotions: written by the pipeline -->", "<!-- /promotions -->"
 _KEY = re.compile(r"promotion\.(\d{4,})\.[0-9a-f]+")
 
 
@@ -179,17 +176,6 @@ def rows(entries: Sequence[Entry]) -> list[list[str]]:
         checks = f"{verdict}: {failed}" if failed else verdict
         table.append([when, entry.kind, *refs[:2], checks, refs[2], entry.who, entry.reason])
     return table
-
-
-def with_table(description: str, entries: Sequence[Entry]) -> str:
-    """Return the model's description with the last entries between two marks; what people wrote stays."""
-    heading, *body = rows(entries[-SHOWN_ENTRIES:])
-    table = markdown_table(heading, [[_cut(cell, 80) for cell in row] for row in body], "l" * len(heading))
-    section = "\n".join([BEGIN, "### Promotions", "", table, END])
-    start, end = description.find(BEGIN), description.find(END)
-    if 0 <= start < end:
-        return description[:start] + section + description[end + len(END) :]
-    return f"{description.rstrip()}\n\n{section}".lstrip()
 
 
 def _parse(name: str, text: str) -> Entry:

@@ -5,7 +5,7 @@ Run     ner history
         ner rollback "why"
         ner record-promotion       (flow ner-promoted runs it)
 Reads   params.yaml [registry]; the registered model, its versions' files, their runs' predictions/
-Writes  tags promotion.* and a table in the description of the registered model; with restore and rollback the alias
+Writes  tags promotion.* of the registered model; with restore and rollback the alias
 
 Nobody has to tell that they promote: where the alias is and where the history's last entry says that it is, differ.
 """

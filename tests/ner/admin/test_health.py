@@ -67,16 +67,3 @@ def test_a_folder_without_access(root):
 
 def test_folders_that_can_be_written(root):
     assert health.check_folders(root).verdict == OK
-
-
-def test_an_environment_that_was_moved_is_told_of_with_the_command_that_makes_it_anew(tmp_path):
-    """pip writes the folder into the first line of every command, or into the second where it has a blank."""
-    old = tmp_path / "my checkout" / ".venv"
-    (old / "bin").mkdir(parents=True)
-    (old / "bin" / "python").touch()
-    (old / "bin" / "dvc").write_text(f"#!/bin/sh\n'''exec' \"{old}/bin/python\" \"$0\" \"$@\"\n' '''\n")
-    assert health.check_commands(old).verdict == OK
-    moved = old.parent.rename(tmp_path / "renamed") / ".venv"
-    (found,) = [health.check_commands(moved)]
-    assert found.verdict == PROBLEM and f"made in {old}," in found.sentence and found.sentence.endswith("make -B env.")
-    assert health.check_commands(tmp_path / "another layout").verdict == OK

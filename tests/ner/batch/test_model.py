@@ -13,7 +13,7 @@ from ner.batch.batch import Request, predict
 from ner.batch.chunks import Settings
 from ner.batch.model import annotate_inputs, choose, code_digest, fetch, load
 from ner.errors import ModelError, NerError
-from ner.registry.promotion.checks import version_digest
+from ner.registry.verify import version_digest
 from ner.registry.versions import add_version, content_digest
 from ner.tracking import mlflow_store as store
 from ner.tracking.mlflow_store import client, experiment_id
