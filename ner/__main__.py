@@ -69,7 +69,7 @@ PROGRAMS = {
     "doctor": Program(OPERATE, "flows.admin.doctor:main", "Check machine, servers, DVC, registry; say what to do."),
     "accounts": Program(OPERATE, "flows.servers.accounts:main", "Manage accounts of an MLflow server."),
     "backup": Program(OPERATE, "ner.admin.backup:main", "Back up registry and flow history into one archive."),
-    "restore": Program(OPERATE, "ner.admin.restore:main", "Restore a backup into empty stores, and compare."),
+    "restore": Program(OPERATE, "ner.admin.backup:restore_archive", "Restore a backup into empty stores, and compare."),
     "bench-prediction": Program(
         DEVELOP, "ner.bench.prediction:main", "Measure the speed of prediction, against transformers.pipeline."
     ),

@@ -1,6 +1,9 @@
 """Prefect's server asked without Prefect, which takes seconds to import: does it answer, and do runs start there."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Timer
 
 import httpx
 
@@ -42,3 +45,25 @@ def paused(api: str, pool: str) -> str | None:
         except (httpx.HTTPError, ValueError, AttributeError):
             return None
     return None
+
+
+PATIENCE_S = 10.0
+
+
+def print_now(sentence: str) -> None:
+    """Print a line, also where nobody flushes."""
+    print(sentence, flush=True)
+
+
+@contextmanager
+def told_when_slow(
+    sentence: str, say: Callable[[str], None] = print_now, after_s: float | None = None
+) -> Iterator[None]:
+    """Pass the sentence to `say` where the work inside takes longer than `after_s`, else PATIENCE_S."""
+    timer = Timer(PATIENCE_S if after_s is None else after_s, say, [sentence])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.runtime.dvc_cache import forget_damaged
-from flows.runtime.dvc_graph import DVC_BUSY, why_changed
+from flows.runtime.dvc_graph import DVC_BUSY, forget_damaged, why_changed
 from flows.runtime.dvc_remote import NOT_SHARED, receive, remote_of, send
 from ner.common.files import read_json
 from ner.common.full_disk import is_full
@@ -35,7 +34,6 @@ TOO_LONG = (
 )
 _STATUS = re.compile(r"exited with (-?\d+)$")
 _BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by|has locks on it")
-_HOLDER = re.compile(r"^\s*\(PID (\d+)\): (.+)$")
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def reproduce(
             return Outcome(CACHED, f"{name}: cached, its result came from DVC's cache.")
         return Outcome(RAN, listener.said or f"{name}: ran.")
     if listener.is_busy:
-        raise BusyError(listener.busy())
+        raise BusyError(DVC_BUSY)
     return Outcome(FAILED, listener.sentence or f"{name}: ended with status {status}.", listener.status or 1)
 
 
@@ -146,7 +144,6 @@ class _Listener:
         self._log, self._name = log, name
         self.said: str | None = None
         self._error: str | None = None
-        self._holder: str | None = None
         self.cached = self.is_busy = False
         self.status: int | None = None
 
@@ -155,8 +152,6 @@ class _Listener:
         self.is_busy |= bool(_BUSY.search(line)) and self.said is None
         if self._own.match(line):
             self.said = line
-        if holder := _HOLDER.match(line):
-            self._holder = f"process {holder[1]} ({holder[2]})"
         if line.startswith("ERROR: "):
             self._error = line.removeprefix("ERROR: ")
             if ended := _STATUS.search(line):
@@ -183,12 +178,4 @@ class _Listener:
             f"{self._name}: {self._error.removeprefix(f'failed to reproduce {self._name!r}: ')}"
             if self._error
             else None
-        )
-
-    def busy(self) -> str:
-        """Return who holds DVC's lock, where DVC knows."""
-        return (
-            DVC_BUSY
-            if self._holder is None
-            else f"{DVC_BUSY.partition(':')[0]}, {self._holder}: wait until it has ended."
         )

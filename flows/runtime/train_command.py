@@ -13,10 +13,9 @@ import typer
 
 from flows.runtime import overrides
 from flows.runtime.nothing_to_do import nothing_to_do
-from flows.runtime.prefect_api import answers
+from flows.runtime.prefect_api import answers, told_when_slow
 from flows.runtime.run_record import Record
 from flows.runtime.summary import ending, render
-from flows.runtime.waiting import told_when_slow
 from ner.common.loopback import socks_refusal
 from ner.common.place import require_writable
 from ner.common.stores import check_prefect_database

@@ -17,8 +17,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound, PrefectException
 
 from flows.runtime.names import dated
-from flows.runtime.prefect_api import paused
-from flows.runtime.waiting import print_now
+from flows.runtime.prefect_api import paused, print_now
 from flows.servers.mlflow_rest import ask
 from flows.servers.settings import WORK_POOL
 from flows.servers.worker import wait_until_healthy

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ner.common.access import SECRETS, Access, mlflow_options, read_access
 from ner.common.lock import STATE
-from ner.common.loopback import HOSTS, reach_directly
-from ner.common.ports import check_port, read_port
+from ner.common.loopback import HOSTS, check_port, reach_directly, read_port
 from ner.common.stores import ARTIFACTS, MLFLOW_DATABASE, PREFECT_DATABASE, read_stores
 
 WORK_POOL = "ner"

@@ -27,8 +27,7 @@ from ner.common.lock import STATE, lock_checkout
 from ner.common.loopback import socks_refusal
 from ner.common.stores import SERVERS_ONLY, read_stores
 from ner.errors import NerError
-from ner.tracking.mlflow_store import follow_checkout
-from ner.tracking.new_store import make_store
+from ner.tracking.mlflow_store import follow_checkout, make_store
 
 FLOW_RUNS_STOP_WITHIN_S, WORKER_STOPS_WITHIN_S, SERVERS_STOP_WITHIN_S = 15, 10, 10
 BY_SIGNAL = (130, 143)  # Ctrl-C and SIGTERM: how it is meant to end

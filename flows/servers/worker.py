@@ -13,8 +13,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Crashed
 
 from flows.runtime.crash_recovery import take_up_lost_runs
-from flows.runtime.prefect_api import answers
-from flows.runtime.waiting import told_when_slow
+from flows.runtime.prefect_api import answers, told_when_slow
 from flows.servers.accounts import make_own
 from flows.servers.settings import WORK_POOL
 from ner.common.access import ADMIN, ADMIN_PASSWORD, PASSWORD, USER

@@ -26,7 +26,6 @@ from ner.params import Params
 from ner.tracking.determined import training_record
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
-WRITTEN = (".", ".dvc", ".ner", "checkpoints", "data", "mlflow/data", "models", "reports")
 COPIES = 2  # DVC keeps what a stage writes in its cache and in its place; only some file systems share the blocks
 OF_A_CHECKPOINT = 3  # times the model: its weights, and two moments of the optimizer for each
 CHECKPOINTS_AT_ONCE = 2  # the new one is whole before the old one goes
@@ -49,7 +48,6 @@ def machine(root: Path, params: Params) -> Iterator[Finding]:
     yield check_disk(root)
     yield check_memory(root)
     yield check_gpu(params.train.device, torch_build())
-    yield check_folders(root)
     yield check_place(root)
     yield check_git(root)
 
@@ -120,14 +118,6 @@ def check_gpu(device: str, build: str) -> Finding:
     return Finding("gpu", OK, f"{len(gpus)}: {gpus[0]}, CUDA {output.split()[-1]}.")
 
 
-def check_folders(root: Path) -> Finding:
-    """Return whether a file can be made in each folder that a run writes to."""
-    closed = [name for name in (*WRITTEN, tempfile.gettempdir()) if not _is_writable(root / name)]
-    if closed:
-        return Finding("folders", PROBLEM, f"nothing can be written in {', '.join(closed)}: give access, or make room.")
-    return Finding("folders", OK, "all folders that a run writes to can be written.")
-
-
 def check_place(root: Path) -> Finding:
     """Return whether a model can also be served from here; where nothing can work, no command gets this far."""
     if refusal := loading_refusal(root):
@@ -180,17 +170,6 @@ def _output(command: list[str], within_s: float) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _is_writable(folder: Path) -> bool:
-    while not folder.exists():  # it is made when it is needed
-        folder = folder.parent
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"\0")
-    except OSError:
-        return False
-    return True
 
 
 def _cgroup_left() -> float:

@@ -29,9 +29,9 @@ import typer
 from ner.bench.prediction import PREPARED, draw
 from ner.bench.report import REPORT, busy, check_names, machine, machine_line, ratio, spread, turns
 from ner.common.files import write_json, write_text
-from ner.common.ports import HOST, free_port
+from ner.common.loopback import HOST, free_port
 from ner.common.process import GUARD, stop_group
-from ner.common.sqlite_address import sqlite_uri
+from ner.common.sqlite import sqlite_uri
 from ner.common.tables import markdown_table
 from ner.errors import NerError
 from ner.registry.release import RELEASE

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ner.common.files import write_text
 from ner.common.lock import STATE
-from ner.common.sqlite_address import sqlite_uri
+from ner.common.sqlite import sqlite_uri
 from ner.common.stores import ACCOUNTS
 from ner.errors import ParamsError
 

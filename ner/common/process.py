@@ -51,41 +51,31 @@ def stream(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    limit = _Limit(child, within_s)
+    out_of_time = threading.Event()
+
+    def end() -> None:
+        out_of_time.set()
+        stop_group(child)
+
+    limit = threading.Timer(min(within_s or 0, threading.TIMEOUT_MAX), end)
+    limit.daemon = True
+    if within_s is not None:
+        limit.start()
     assert child.stdin and child.stdout
     try:
         for line in read_lines(child.stdout.fileno()):
             on_line(line)
         status = child.wait()
-        if limit.is_over:
+        if out_of_time.is_set():
             raise OutOfTime(f"{' '.join(command[-2:])} took more than {within_s:g} s and was ended.")
         return status
     except BaseException:
         stop_group(child)
         raise
     finally:
-        limit.lift()
+        limit.cancel()
         child.stdin.close()
         child.stdout.close()
-
-
-class _Limit:
-    """Stops a child's process group when its time is over, unless lifted before."""
-
-    def __init__(self, child: subprocess.Popen[bytes], within_s: float | None) -> None:
-        self.is_over = False
-        self._child = child
-        self._timer = threading.Timer(min(within_s or 0, threading.TIMEOUT_MAX), self._stop)
-        self._timer.daemon = True
-        if within_s is not None:
-            self._timer.start()
-
-    def lift(self) -> None:
-        self._timer.cancel()
-
-    def _stop(self) -> None:
-        self.is_over = True
-        stop_group(self._child)
 
 
 def stop_group(child: subprocess.Popen[bytes]) -> None:

@@ -1,9 +1,11 @@
 """An SQLite database as one consistent file, taken while others write to it; and what is in it."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from ner.errors import NerError
 
@@ -46,3 +48,23 @@ def counts(path: Path) -> dict[str, int]:
     with connection(path, read_only=True) as connected:
         tables = [name for (name,) in connected.execute(names, (REVISION,))]
         return {name: connected.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables}
+
+
+# SQLAlchemy decodes %, and ends the path at ?; Optuna formats the address, so that braces would be its own.
+_SPECIAL = re.compile(r"[%?{}]")
+
+
+def sqlite_uri(path: Path, driver: str = "") -> str:
+    """Return the address of the file; driver: of SQLAlchemy, as "aiosqlite".
+
+    Where quoting is needed, slashes are quoted too: MLflow makes the folder that it reads in the address as it stands,
+    which then names none.
+    """
+    text = str(path.resolve())
+    scheme = f"sqlite+{driver}" if driver else "sqlite"
+    return f"{scheme}:///{quote(text, safe='') if _SPECIAL.search(text) else text}"
+
+
+def sqlite_path(uri: str) -> Path:
+    """Return the file that SQLAlchemy opens for an address of SQLite."""
+    return Path(unquote(uri.partition(":///")[2].partition("?")[0]))

@@ -4,6 +4,7 @@ The variables have the names that Prefect, MLflow and the AWS libraries gave the
 themselves; docs/how-to/team.md explains them. Without them everything is embedded: SQLite and folders in the checkout.
 """
 
+import socket
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from dotenv import dotenv_values
 
-from ner.common.sqlite_address import sqlite_uri
+from ner.common.sqlite import sqlite_uri
 from ner.errors import ParamsError
 
 ENV_FILE = "team.env"
@@ -20,6 +21,7 @@ ARTIFACTS = "MLFLOW_DEFAULT_ARTIFACT_ROOT"
 SERVERS_ONLY = (MLFLOW_DATABASE, PREFECT_DATABASE)  # a worker and a stage ask the servers, and need no database
 ASYNC = "postgresql+asyncpg"  # what Prefect's server needs
 STATE = ".ner"  # of Prefect, as prefect.toml says
+DATABASE_WITHIN_S = 10
 ACCOUNTS = "auth.db"  # in mlflow/data, of MLflow's basic auth (ner/common/access.py), wherever the runs are kept
 
 
@@ -81,11 +83,20 @@ def read_stores(environment: Mapping[str, str], root: Path) -> Stores:
 
 
 def check_prefect_database(uri: str) -> None:
-    """Raise ParamsError for a database that Prefect's server cannot open: it needs an asynchronous driver."""
+    """Raise ParamsError for a database that Prefect's server cannot open: another driver, or nobody who answers."""
     if not uri.startswith((f"{ASYNC}://", "sqlite+aiosqlite://")):
         raise ParamsError(
             f"{PREFECT_DATABASE} is {shown(uri)}, need {ASYNC}://user:password@host:port/database, or none of it."
         )
+    parts = urlsplit(uri)
+    if parts.hostname:
+        try:
+            socket.create_connection((parts.hostname, parts.port or 5432), DATABASE_WITHIN_S).close()
+        except OSError as error:
+            raise ParamsError(
+                f"{PREFECT_DATABASE}: nothing answers at {parts.hostname}:{parts.port or 5432} ({error}): start "
+                "PostgreSQL there, or unset the variable."
+            ) from None
 
 
 def _check(stores: Stores) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from ner.common.sqlite_address import sqlite_uri
+from ner.common.sqlite import sqlite_uri
 from ner.params import Params, Range, SweepParams, SweepSpace
 
 Values = dict[str, dict[str, Any]]  # block, key, value

@@ -10,7 +10,7 @@ from pathlib import Path
 from ner.common.access import PASSWORD as MLFLOW_PASSWORD
 from ner.common.access import SECRETS, Access, read_serve_access
 from ner.common.cli import QUIET
-from ner.common.ports import HOST, read_port
+from ner.common.loopback import HOST, read_port
 from ner.errors import BusyError, ParamsError
 
 JUDGED = "as judged"  # by the setting with which the version's gate judged it; its auto is resolved where it serves

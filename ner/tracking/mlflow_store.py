@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from ner.common.files import replacing_file
 from ner.common.full_disk import is_full, no_room
+from ner.common.lock import acquire
 from ner.common.place import home
 from ner.common.provenance import flow_run_id, git_state
-from ner.common.sqlite_address import sqlite_path, sqlite_uri
+from ner.common.sqlite import sqlite_path, sqlite_uri
 from ner.errors import RegistryError
 from ner.tracking.artifact_paths import follow
-from ner.tracking.new_store import make_store
 
 QUICK_TIMEOUT_S, PATIENT_TIMEOUT_S = "4", "120"
 DATABASE_ATTEMPTS = 4  # with 1.1 s between the first and the last
@@ -260,3 +261,26 @@ def _sentence(error: Exception) -> str:
         return f"{where}: {no_room()}, then run the same command again."
     first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return f"{where} refuses: {first[:300].rstrip('.')}."
+
+
+MADE_WITHIN_S = 300  # by another process, on a busy machine
+
+
+def make_store(uri: str, artifact_root: str | None) -> None:
+    """Make the database that an address of SQLite names, where there is none; other addresses are left alone.
+
+    artifact_root: of MLflow's own experiment `Default`. Raises BusyError where another process takes too long with it.
+    """
+    path = sqlite_path(uri)
+    if not uri.startswith("sqlite:///") or path.name in ("", ":memory:") or path.exists():
+        return
+    busy = f"another process makes {path} for over {MADE_WITHIN_S} s: stop it, then run the same command again."
+    lock = acquire(path.with_name(f".{path.name}.lock"), busy, MADE_WITHIN_S)
+    try:
+        if not path.exists():
+            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+            with replacing_file(path) as temporary:
+                SqlAlchemyStore(sqlite_uri(temporary), artifact_root or path.parent.as_uri()).engine.dispose()
+    finally:
+        lock.release()

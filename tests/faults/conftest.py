@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from clean_environment import clean
-from ner.common.ports import free_port
+from ner.common.loopback import free_port
 from waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -228,7 +228,7 @@ def _processor_seconds() -> Callable[[psutil.Process], float]:
 
 HOLD = """
 import os
-from ner.common.ports import free_port
+from ner.common.loopback import free_port
 while os.environ.get("HOLD") == stage and not Path(os.environ["GO"]).exists():
     time.sleep(0.1)
 """

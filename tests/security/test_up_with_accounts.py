@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from ner.common.ports import free_port
+from ner.common.loopback import free_port
 from waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]

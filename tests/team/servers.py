@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ner.common.ports import free_port
+from ner.common.loopback import free_port
 from waiting import PATIENCE_S
 
 KEY, SECRET = "ner-tests", "made-up-for-tests"

@@ -8,8 +8,7 @@ import tarfile
 
 import pytest
 
-from ner.admin.backup import backup, require_own_stores
-from ner.admin.restore import restore
+from ner.admin.backup import backup, require_own_stores, restore
 from ner.common.stores import embedded
 from ner.errors import NerError
 

@@ -19,14 +19,13 @@ from typing import Any
 from ner.common.cli import of_this_machine
 from ner.common.files import write_json
 from ner.common.full_disk import is_full, no_room
-from ner.common.sqlite_address import sqlite_uri
-from ner.data.predictions import read_predictions
+from ner.common.sqlite import sqlite_uri
 from ner.errors import NerError, RegistryError
-from ner.registry.champion import run_of, shown
+from ner.registry.champion import shown, stored_predictions
 from ner.registry.promotion.rules import Check, check_gate, check_golden, golden_size
 from ner.registry.verify import check_files
 from ner.registry.versions import ROOT
-from ner.tracking.mlflow_store import NOT_THERE, client, patience, predictions_folder, registry_errors
+from ner.tracking.mlflow_store import NOT_THERE
 
 CHECKS = ("gate", "files", "loads", "predictions")
 ANSWER, ANSWER_WITHIN_S = ROOT / "mlflow" / "answer.py", 600
@@ -73,7 +72,7 @@ def check_version(version: Any, say: Callable[[str], None] = lambda line: print(
             return tuple(checks)
 
         def read() -> str:
-            golden.append(read_golden(version, Path(scratch)))
+            golden.append(read_golden(version))
             return ""
 
         def load() -> str:
@@ -93,18 +92,12 @@ def check_version(version: Any, say: Callable[[str], None] = lambda line: print(
     return tuple(checks)
 
 
-def read_golden(version: Any, scratch: Path) -> Golden:
+def read_golden(version: Any) -> Golden:
     """Return the first sentences of validation as the version's own run has them. Raises NerError where it has none."""
     fingerprint = version.tags.get("data_fingerprint")
     if not fingerprint:
         raise NerError("it has no tag 'data_fingerprint', so which predictions are its own is not known")
-    run_id, folder = run_of(version), predictions_folder(fingerprint)
-    path = f"{folder}/{SPLIT}.parquet"
-    with registry_errors(), patience():
-        store = client()
-        if path not in {entry.path for entry in store.list_artifacts(run_id, folder)}:
-            raise NerError(f"its run has no {path}, so there is nothing to hold its predictions against")
-        stored = read_predictions(Path(store.download_artifacts(run_id, path, str(scratch))).parent, SPLIT)
+    stored = stored_predictions(version, fingerprint, SPLIT, "without them nothing can be held against its predictions")
     size = golden_size(stored.document_ids) if stored.context == "document" else None
     first = slice(size if size is not None else golden_size(range(len(stored.tokens))))
     tags = stored.tags(stored.logits_alone if size is None else stored.logits)

@@ -33,6 +33,11 @@ SETTINGS = [
         "postgresql://u:secret@h/p",
         "_URL is postgresql://h/p, need ",
     ),
+    (
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+        "postgresql+asyncpg://u:secret@127.0.0.1:9/p",
+        "_URL: nothing answers at 127.0.0.1:9 (",
+    ),
     ("ALL_PROXY", "socks5://127.0.0.1:9", "train: ALL_PROXY names a SOCKS proxy, for which this environment lacks"),
 ]
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from flows.runtime import waiting
-from flows.runtime.waiting import told_when_slow
+from flows.runtime import prefect_api
+from flows.runtime.prefect_api import told_when_slow
 from flows.servers import worker
 from flows.servers.settings import Ports, environment
 from ner.errors import NerError
@@ -24,7 +24,7 @@ def test_what_takes_long_is_told_once_and_what_does_not_is_not_told():
 
 
 def test_a_server_that_does_not_come_is_named_with_its_address_while_it_is_waited_for(monkeypatch, capsys):
-    monkeypatch.setattr(waiting, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(prefect_api, "PATIENCE_S", 0.05)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/api/health"

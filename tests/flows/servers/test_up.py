@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from flows.servers.settings import Ports, check_free, commands, read_ports
-from ner.common.ports import free_port
+from ner.common.loopback import free_port
 from ner.errors import BusyError, ParamsError
 from waiting import PATIENCE_S
 

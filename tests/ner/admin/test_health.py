@@ -1,7 +1,5 @@
 """What the machine offers, told in a sentence that says what to do."""
 
-import os
-
 import pytest
 
 from ner.admin import health
@@ -57,13 +55,3 @@ def test_the_disk_is_held_against_what_dvc_lock_says_a_run_writes(root):
 def test_a_gpu_that_is_asked_for_and_not_there():
     assert health.check_gpu("auto", "cpu").verdict == OK
     assert health.check_gpu("cuda", "cpu").verdict == PROBLEM
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_access(root):
-    (root / "models").mkdir(mode=0o500)
-    assert "models" in health.check_folders(root).sentence
-
-
-def test_folders_that_can_be_written(root):
-    assert health.check_folders(root).verdict == OK

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, make_url
 
 from ner.common.files import read_params
-from ner.common.sqlite_address import sqlite_path, sqlite_uri
+from ner.common.sqlite import sqlite_path, sqlite_uri
 from ner.search.sweep_study import next_trial, open_study
 from ner.tracking import mlflow_store as store
 from our_code import our_code

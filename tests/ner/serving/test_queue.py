@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ner.common.ports import free_port
+from ner.common.loopback import free_port
 from ner.serving.backend import About, Backend, Version
 from ner.serving.metrics import Metrics
 from ner.serving.queue import AHEAD, Queue
