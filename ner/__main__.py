@@ -67,7 +67,6 @@ PROGRAMS = {
     "corrections": Program(ANNOTATE, "ner.annotation.corrections:main", "Import annotated documents as a new corpus."),
     "up": Program(OPERATE, "flows.servers.up:main", "Start the servers and a worker here; Ctrl-C stops all."),
     "doctor": Program(OPERATE, "flows.admin.doctor:main", "Check machine, servers, DVC, registry; say what to do."),
-    "accounts": Program(OPERATE, "flows.servers.accounts:main", "Manage accounts of an MLflow server."),
     "backup": Program(OPERATE, "ner.admin.backup:main", "Back up registry and flow history into one archive."),
     "restore": Program(OPERATE, "ner.admin.backup:restore_archive", "Restore a backup into empty stores, and compare."),
     "bench-prediction": Program(

@@ -15,6 +15,7 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
@@ -173,6 +174,15 @@ Dimension = Annotated[
     Discriminator(lambda value: "range" if isinstance(value, dict | Range) else "values"),
 ]
 _KIND = re.compile(r"literal\[.*\]|constrained-\w+|bool|int|float")  # in the path of an error: of a key's several kinds
+
+
+def refusal(block: type[Block], key: str, value: Any) -> str | None:
+    """Return what a key of a block needs, where it does not take the value."""
+    try:
+        TypeAdapter(block.model_fields[key].rebuild_annotation(), config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError as error:
+        return str(error.errors()[-1]["msg"]).removeprefix("Input should be ")
+    return None
 
 
 class SweepSpace(Block):

@@ -15,7 +15,6 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from ner.admin.health import PYTHONS
 from ner.data.sources.pins import DEV_LOCK, LOCK, is_of_cuda, locked
 from ner.errors import NerError
 from our_code import our_code
@@ -113,8 +112,8 @@ def test_the_environment_is_the_locked_one_and_lacks_nothing():
     assert check.returncode == 0, check.stdout
 
 
-def test_pyproject_makefile_and_doctor_let_in_the_same_pythons():
-    first, last = PYTHONS
+def test_pyproject_and_makefile_let_in_the_same_pythons():
+    first, last = (3, 11), (3, 14)
     assert SpecifierSet(PROJECT["requires-python"]) == SpecifierSet(f">=3.{first[1]},<3.{last[1] + 1}")
     assert f"{first} <= sys.version_info[:2] <= {last}" in (ROOT / "Makefile").read_text(encoding="utf-8")
     classified = {one.rpartition(" :: ")[2] for one in PROJECT["classifiers"] if "Python ::" in one}

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from ner.admin.health import OK, check_proxy
 from ner.common.loopback import no_proxy, reach_directly
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -83,13 +82,6 @@ def test_what_a_user_has_left_out_stays_left_out():
     reach_directly(given)
     assert given["no_proxy"].count("localhost") == 1
     assert no_proxy({"no_proxy": "*"}) == "*"
-
-
-def test_doctor_tells_of_a_proxy_and_what_a_shell_of_yours_needs():
-    assert check_proxy({}).sentence == "none is set."
-    told = check_proxy({"HTTPS_PROXY": DEAD, "no_proxy": "intranet"})
-    assert told.verdict == OK and told.sentence.startswith("HTTPS_PROXY is used for other machines")
-    assert told.sentence.endswith("export no_proxy=intranet,localhost,127.0.0.1,::1")
 
 
 def test_without_a_proxy_nothing_is_set():
