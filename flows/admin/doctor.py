@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import httpx
 import typer
@@ -87,7 +87,7 @@ def no_server(name: str) -> Finding:
 
 
 def check_dvc(root: Path) -> Iterator[Finding]:
-    """Yield what DVC would run, and whether its cache has what dvc.lock names."""
+    """Yield which stages DVC would run."""
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
     from dvc.repo import Repo
@@ -95,7 +95,6 @@ def check_dvc(root: Path) -> Iterator[Finding]:
     try:
         with Repo(str(root)) as repo:
             status = repo.status()
-            missing = list(missing_objects(repo))
     except LockError:
         yield Finding("dvc", WARNING, "another DVC command works on this checkout: run this again when it has ended.")
         return
@@ -107,25 +106,6 @@ def check_dvc(root: Path) -> Iterator[Finding]:
         yield Finding("stages", WARNING, f"changed: {_some(changed)}: `make train` brings them up to date.")
     else:
         yield Finding("stages", OK, "all are up to date.")
-    if missing:
-        sentence = f"{len(missing)} files of dvc.lock are not in DVC's cache, of {_some(sorted(set(missing)))}"
-        yield Finding("cache", WARNING, f"{sentence}: `dvc pull` fetches them from a remote, `make train` makes them.")
-    else:
-        yield Finding("cache", OK, "DVC's cache has every output that dvc.lock names.")
-
-
-def missing_objects(repo: Any) -> Iterator[str]:
-    """Yield the output of each object that dvc.lock names and DVC's cache has not."""
-    from dvc_data.hashfile.tree import Tree
-
-    for out in repo.index.outs:
-        if not (out.use_cache and out.hash_info):
-            continue
-        if not out.cache.exists(out.hash_info.value):
-            yield str(out.def_path)
-        elif out.hash_info.isdir:
-            files = {entry.value for _, _, entry in Tree.load(out.cache, out.hash_info)}
-            yield from (str(out.def_path) for file in files if not out.cache.exists(file))
 
 
 def reach_remote(root: Path) -> Finding:

@@ -16,20 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
 
 from ner.common.place import git_refusal, loading_refusal
 from ner.common.provenance import UNKNOWN, git_state
 from ner.data.sources.pins import LOCK, is_of_cuda, locked
 from ner.params import Params
-from ner.tracking.determined import training_record
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 COPIES = 2  # DVC keeps what a stage writes in its cache and in its place; only some file systems share the blocks
 OF_A_CHECKPOINT = 3  # times the model: its weights, and two moments of the optimizer for each
 CHECKPOINTS_AT_ONCE = 2  # the new one is whole before the old one goes
-OF_A_TRAINING = 4  # times the model, in memory at the least: weights, gradients and two moments
 SMI_WITHIN_S = 5
 
 
@@ -46,7 +43,6 @@ def machine(root: Path, params: Params) -> Iterator[Finding]:
     """Yield every check of this module, one after another."""
     yield check_packages(root)
     yield check_disk(root)
-    yield check_memory(root)
     yield check_gpu(params.train.device, torch_build())
     yield check_place(root)
     yield check_git(root)
@@ -84,21 +80,6 @@ def check_disk(root: Path) -> Finding:
     if free < 2 * need:
         return Finding("disk", WARNING, f"{numbers}: room for one run; `make clean` removes what killed runs left.")
     return Finding("disk", OK, f"{numbers}.")
-
-
-def check_memory(root: Path) -> Finding:
-    """Compare free memory with the peak of the last training here, or with what any training needs."""
-    available = min(psutil.virtual_memory().available, _cgroup_left())
-    training = root / "reports" / "training.json"
-    peak = training_record(training).get("peak_memory_mb") if training.exists() else None
-    if peak:
-        need, source = int(peak * 1e6), "the last training here took"
-    else:
-        need, source = OF_A_TRAINING * output_sizes(root).get("models/ner", 0), "a training takes, at the least,"
-    numbers = f"{_gb(available)} are free, {source} {_gb(need)}"
-    if available < need:
-        return Finding("memory", WARNING, f"{numbers}: stop other programs, or set a smaller train.batch_size.")
-    return Finding("memory", OK, f"{numbers}." if need else f"{_gb(available)} are free.")
 
 
 def check_gpu(device: str, build: str) -> Finding:
@@ -170,16 +151,6 @@ def _output(command: list[str], within_s: float) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _cgroup_left() -> float:
-    """Return bytes that a container's limit leaves (cgroup v2)."""
-    folder = Path("/sys/fs/cgroup")
-    try:
-        limit, used = ((folder / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        return float("inf") if limit == "max" else int(limit) - int(used)
-    except (OSError, ValueError):
-        return float("inf")
 
 
 def _gb(size: float) -> str:

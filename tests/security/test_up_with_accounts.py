@@ -75,9 +75,9 @@ def test_servers_for_others_ask_who_comes_and_keep_every_secret(toy, outside, ti
         known, unknown = {"Host": f"ner.example.org:{ports['NER_MLFLOW_PORT']}"}, {"Host": "evil.example"}
         assert httpx.get(search, auth=("admin", ADMIN), headers=known).status_code == 200
         assert httpx.get(search, auth=("admin", ADMIN), headers=unknown).status_code == 403
-        account = {"MLFLOW_TRACKING_URI": mlflow, "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN, "NER_NEW_PASSWORD": READER}
-        made = run(toy, seen | account, "-m", "ner", "accounts", "reader", "anna")
-        assert made.returncode == 0 and "anna is reader" in made.stdout, made.stderr
+        anna = {"username": "anna", "password": READER}
+        made = httpx.post(f"{mlflow}/api/2.0/mlflow/users/create", json=anna, auth=("admin", ADMIN))
+        assert made.status_code == 200, made.text
 
         # the pipeline registers with the account of the environment, and may set challenger but not champion
         monkeypatch.setenv("NER_HOME", str(toy))
@@ -119,7 +119,7 @@ def test_servers_for_others_ask_who_comes_and_keep_every_secret(toy, outside, ti
         }
         batch = run(toy, reading, "-m", "ner", "batch", "texts.txt", "out.jsonl", "--model=ner@champion")
         assert batch.returncode == 0 and (toy / "out.jsonl").exists(), batch.stderr
-        secrets = log.read_text() + done.stdout + done.stderr + batch.stdout + batch.stderr + made.stdout
+        secrets = log.read_text() + done.stdout + done.stderr + batch.stdout + batch.stderr
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE_S)

@@ -53,16 +53,12 @@ def dvc(*arguments):
     subprocess.run([sys.executable, "-m", "dvc", "-q", *arguments], check=True)
 
 
-def test_dvc_is_asked_which_stages_changed_and_what_its_cache_has_lost(toy):
+def test_dvc_is_asked_which_stages_changed(toy):
     found = {one.name: one for one in doctor.check_dvc(toy)}
     assert found["stages"].verdict == WARNING and "train" in found["stages"].sentence
     dvc("repro", "register")
     found = {one.name: one for one in doctor.check_dvc(toy)}
-    assert (found["stages"].verdict, found["cache"].verdict) == (OK, OK)
-    for path in (toy / ".dvc/cache/files").rglob("*"):
-        if path.is_file() and path.read_text() == (toy / "corpus.txt").read_text():
-            path.unlink()
-    assert "corpus.txt" in {one.name: one for one in doctor.check_dvc(toy)}["cache"].sentence
+    assert found["stages"].verdict == OK
     assert doctor.reach_remote(toy).verdict == OK
     dvc("remote", "add", "--default", "far", str(toy.parent / "not-mounted"))
     assert doctor.reach_remote(toy).verdict == WARNING
