@@ -9,7 +9,6 @@ Writes  what the stages write; artifacts in Prefect
 import os
 import re
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from prefect.utilities.annotations import quote
 from flows.runtime import overrides
 from flows.runtime.artifacts import publish
 from flows.runtime.crash_recovery import check_count
-from flows.runtime.dvc_graph import Stage, read_graph, up_to
+from flows.runtime.dvc_graph import Stage, read_graph
 from flows.runtime.logging import shorten_logs
 from flows.runtime.names import run_name
 from flows.runtime.prefect_api import answers
@@ -45,7 +44,7 @@ MENDABLE = re.compile(r"Try again|cannot be reached|does not answer in time")
 def name_run() -> str:
     """Return the run's data, encoder and other changes, and when it began."""
     try:
-        changes = overrides.chosen_values(blocks_of(flow_run.parameters))
+        changes = overrides.chosen_values(flow_run.parameters)
         params = overrides.apply(Path.cwd(), changes)
     except NerError:
         return run_name("refused")
@@ -54,28 +53,19 @@ def name_run() -> str:
     return run_name(", ".join([params["data"]["source"], params["model"]["base"], *changed]))
 
 
-def blocks_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the blocks among the flow's parameters."""
-    return {name: value for name, value in parameters.items() if name != "until"}
-
-
 @flow(name="ner", flow_run_name=name_run, validate_parameters=False)  # ours says it in one sentence, and keeps values
 @overrides.takes_blocks
-def ner(until: str = "", **blocks: Any) -> State:
+def ner(**blocks: Any) -> State:
     """Train, evaluate, gate and register a model: the stages of dvc.yaml with params.yaml.
 
     Blocks given here override params.yaml for this run, which then works in a copy of the working tree.
-
-    Args:
-        until: The last stage of this run, with those that it needs; another worker goes on from the DVC remote. Without
-            it, all of them.
     """
     shorten_logs()
     root = Path.cwd()
     record = Record(flow_run_id=str(flow_run.id), folder=root, started=time.time())
     api = PREFECT_API_URL.value()
     try:
-        run_pipeline(root, blocks, record, until or None)
+        run_pipeline(root, blocks, record)
     except NerError as error:
         record.sentence, record.exit_status = str(error), error.exit_status
     Record.last = record
@@ -94,7 +84,7 @@ def show(record: Record, api: str | None) -> None:
         get_run_logger().warning(f"The run's artifacts are not in Prefect: {error}.")
 
 
-def run_pipeline(root: Path, blocks: dict[str, Any], record: Record, until: str | None) -> None:
+def run_pipeline(root: Path, blocks: dict[str, Any], record: Record) -> None:
     """Check the parameters, take the lock, run the stages; `record` tells at any time how far it came.
 
     Raises NerError: for parameters, a busy checkout, or the stage that failed, with its sentence.
@@ -107,7 +97,6 @@ def run_pipeline(root: Path, blocks: dict[str, Any], record: Record, until: str 
     limits = LimitsParams.model_validate(params["limits"])
     check_count(flow_run.run_count, limits.taken_up)
     record.stages = read_graph(root)
-    wanted = up_to(record.stages, until)
     environment = stage_environment(record.flow_run_id, flow_run.ui_url if os.environ.get("PREFECT_API_URL") else None)
     who = f"flow run {flow_run.name}"
     with lock_checkout(root, "run", who, wait_s=float(os.environ.get("NER_WAIT_S", 0))):
@@ -118,19 +107,19 @@ def run_pipeline(root: Path, blocks: dict[str, Any], record: Record, until: str 
         with place as folder:
             record.folder = folder
             try:
-                run_stages(record, wanted, environment, limits)
+                run_stages(record, environment, limits)
             finally:
                 record.folder = root / RUNS / record.flow_run_id if record.changes else root
 
 
-def run_stages(record: Record, wanted: list[Stage], environment: dict[str, str], limits: LimitsParams) -> None:
+def run_stages(record: Record, environment: dict[str, str], limits: LimitsParams) -> None:
     """Run a task for each stage. Raises the first failed stage's error; those after it are shown as cancelled.
 
     Raises GateFailed after them, where a verdict of this run is that the model, or a format of it, is not good enough.
     """
     states: dict[str, State] = {}
     failed: tuple[str, Outcome] | None = None
-    for stage in wanted:
+    for stage in record.stages:
         needed = [quote(states[name]) for name in stage.needs if name in states]  # for the graph
         run = bring_up_to_date.with_options(
             name=stage.name,

@@ -16,7 +16,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
 
-from ner.errors import BusyError, NerError, ParamsError
+from ner.errors import BusyError, NerError
 
 DVC_BUSY = "another DVC command works on this checkout: wait until it has ended, then run the same command again."
 
@@ -52,21 +52,6 @@ def read_graph(root: Path) -> list[Stage]:
         stages.append(ready)
         waiting.remove(ready)
     return stages
-
-
-def up_to(stages: list[Stage], last: str | None) -> list[Stage]:
-    """Return `last` and the stages that it needs, in their order; all stages for None. Raises ParamsError."""
-    if last is None:
-        return stages
-    needs = {stage.name: stage.needs for stage in stages}
-    if last not in needs:
-        raise ParamsError(f"until is {last!r}, and dvc.yaml has no such stage: it has {', '.join(needs)}.")
-    wanted, waiting = {last}, [last]
-    while waiting:
-        new = set(needs[waiting.pop()]) - wanted
-        wanted |= new
-        waiting += new
-    return [stage for stage in stages if stage.name in wanted]
 
 
 def why_changed(root: Path, name: str, log: Callable[[str], None] = print) -> tuple[str, ...]:

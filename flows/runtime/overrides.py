@@ -26,15 +26,12 @@ NOT_OF_A_RUN = ("monitor", "sweep")  # blocks that no stage reads
 
 def takes_blocks(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a flow's function, in place of its `**blocks`, a parameter for each block that a stage reads."""
-    own = inspect.signature(function).parameters.values()
-    blocks = [
-        inspect.Parameter(block, inspect.Parameter.KEYWORD_ONLY, default={}, annotation=form)
-        for block, form in forms(Path.cwd()).items()
-    ]
-    parameters = [
-        parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in own if parameter.kind != parameter.VAR_KEYWORD
-    ]
-    function.__signature__ = inspect.Signature([*blocks, *parameters])
+    function.__signature__ = inspect.Signature(
+        [
+            inspect.Parameter(block, inspect.Parameter.KEYWORD_ONLY, default={}, annotation=form)
+            for block, form in forms(Path.cwd()).items()
+        ]
+    )
     return function
 
 

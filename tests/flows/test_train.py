@@ -126,20 +126,6 @@ def test_a_failed_gate_is_asked_again_by_the_next_run_and_once_it_passes_the_mod
     assert json.loads((toy / "reports" / "registration.json").read_text())["version"] == 3
 
 
-def test_a_run_that_ends_before_the_gate_does_not_fail_by_an_earlier_verdict(toy, set_params):
-    set_params(gate={"min_f1": 0.97})
-    run()
-    assert run(until="evaluate").is_completed()
-
-
-def test_a_run_may_end_with_a_stage_and_another_goes_on(toy):
-    first = run(until="train")
-    assert task_states(first) == dict.fromkeys(ORDER[:3], "Completed") and first.message == "3 stages ran, 0 cached."
-    assert task_states(run()) == dict.fromkeys(ORDER[:3], "Cached") | dict.fromkeys(ORDER[3:], "Completed")
-    refused = run(until="trian")
-    assert refused.is_failed() and "no such stage" in refused.message
-
-
 def test_reports_of_an_earlier_run_are_not_shown_as_those_of_a_run_that_failed_before_them(toy):
     assert run().is_completed()
     (toy / "local" / "corpus.txt").write_text("another\n")

@@ -85,12 +85,12 @@ def test_a_broken_params_yaml_leaves_the_forms_without_words(tmp_path, text):
 
 def test_a_flow_takes_every_block_that_a_stage_reads_by_its_name(toy):
     @takes_blocks
-    def flow(until: str = "", **blocks):
+    def flow(**blocks):
         return blocks
 
     schema = parameter_schema(flow).model_dump_for_openapi()
     read = {"data", "model", "encoding", "validation", "train", "prediction", "evaluation", "seeds", "gate", "export"}
-    assert set(schema["properties"]) == read | {"registry", "limits", "until"}
+    assert set(schema["properties"]) == read | {"registry", "limits"}
     epochs = schema["definitions"]["TrainChanges"]["properties"]["epochs"]
     assert epochs["title"] == "epochs" and "params.yaml: `" in epochs["description"]
     assert chosen_values(flow(train={"epochs": 1}, data={})) == {"train": {"epochs": 1}}
