@@ -60,7 +60,7 @@ def check_files(version: Any, folder: Path | None) -> tuple[Path, str]:
     uri = f"models:/{version.name}/{version.version}"
     try:
         with registry_errors(), patience():
-            there = Path(download_artifacts(artifact_uri=uri, dst_path=folder and str(folder)))
+            there = Path(download_artifacts(artifact_uri=uri, dst_path=str(folder) if folder else None))
     except (FileNotFoundError, NotADirectoryError):
         raise NerError("its files are gone from the artifact store") from None
     place = folder or there
