@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
 import sys
+import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,16 +13,20 @@ from typing import Annotated, Any
 
 import httpx
 import typer
+from dotenv import dotenv_values
 
 from flows.runtime import overrides
-from flows.runtime.nothing_to_do import nothing_to_do
+from flows.runtime.dvc_graph import has_changed, read_graph
 from flows.runtime.prefect_api import answers, told_when_slow
 from flows.runtime.run_record import Record
+from flows.runtime.run_stage import CACHED, REGISTER, Outcome, has_failed, stage_environment
 from flows.runtime.summary import ending, render
+from flows.servers.mlflow_rest import running
+from ner.common.lock import lock_checkout
 from ner.common.loopback import socks_refusal
-from ner.common.place import require_writable
+from ner.common.place import require_place, require_writable
 from ner.common.stores import check_prefect_database
-from ner.errors import NerError
+from ner.errors import BusyError, NerError
 
 STARTUP_TIMEOUT_S = 300  # Prefect's own limit of 20 s is too short while its database is made, on a busy machine
 QUICK = ("model.base=all-minilm-l6-v2",)
@@ -129,3 +136,48 @@ def reachable_server() -> Iterator[None]:
 def _end(number: int, _frame: Any) -> None:
     print("train: stopped by SIGTERM; run the same command again to go on.", file=sys.stderr, flush=True)
     raise SystemExit(128 + number)
+
+
+API = "PREFECT_API_URL"
+
+
+def nothing_to_do(root: Path) -> Record | None:
+    """Return a record in which every stage is cached; None where the flow has to run. Raises NerError."""
+    api = named_server(root)
+    if api and answers(api):
+        return None
+    require_place(root)
+    try:
+        with lock_checkout(root, "run", "ner train"), registry_check(root) as check:
+            stages = read_graph(root)
+            if has_changed(root) or has_failed(root) or (check and check.wait()):
+                return None
+    except BusyError:
+        return None  # the flow waits for its turn, or says who is at work
+    cached = {stage.name: f"{stage.name}: cached, nothing that it depends on has changed." for stage in stages}
+    record = Record(flow_run_id="", folder=root, started=time.time(), stages=stages)
+    record.outcomes = {name: Outcome(CACHED, sentence) for name, sentence in cached.items()}
+    return None if record.refused() else record
+
+
+def named_server(root: Path) -> str | None:
+    """Return the Prefect server of the environment, of `make up` or of prefect.toml, without importing Prefect."""
+    settings = root / "prefect.toml"
+    own = tomllib.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
+    names = (os.environ.get(API), dotenv_values(root / ".env").get(API), running(root).get(API))
+    return next(filter(None, names), own.get("api", {}).get("url"))
+
+
+@contextmanager
+def registry_check(root: Path) -> Iterator[subprocess.Popen[bytes] | None]:
+    """Let the registry be asked for the version of this checkout meanwhile: status 0 where it has it."""
+    if not (root / "tasks" / f"{REGISTER}.py").exists():
+        yield None
+        return
+    command, quiet = [sys.executable, "-m", f"tasks.{REGISTER}", "--check"], subprocess.DEVNULL
+    check = subprocess.Popen(command, cwd=root, env=stage_environment("", None), stdout=quiet, stderr=quiet)
+    try:
+        yield check
+    finally:
+        check.kill()
+        check.wait()

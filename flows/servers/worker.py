@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 from prefect.client.schemas.objects import StateType
@@ -14,7 +15,6 @@ from prefect.states import Crashed
 
 from flows.runtime.crash_recovery import take_up_lost_runs
 from flows.runtime.prefect_api import answers, told_when_slow
-from flows.servers.accounts import make_own
 from flows.servers.settings import WORK_POOL
 from ner.common.access import ADMIN, ADMIN_PASSWORD, PASSWORD, USER
 from ner.common.cli import run_stage
@@ -24,7 +24,8 @@ from ner.common.stores import is_team
 from ner.errors import NerError
 from ner.tracking.mlflow_store import shown_uri
 
-HEALTHY_WITHIN_S = 180
+_PREFECT = [sys.executable, "-m", "prefect"]
+HEALTHY_WITHIN_S, TIMEOUT_S = 180, 10
 BANNER = """\
 ready
   Prefect  {prefect}
@@ -51,7 +52,10 @@ def main() -> None:
     take_up_lost_runs()
     wait_until_healthy("the MLflow server", f"{mlflow}/health")
     if password:
-        print(make_own(mlflow, admin, password, os.environ[USER], os.environ[PASSWORD]), flush=True)
+        try:
+            print(make_own(mlflow, admin, password, os.environ[USER], os.environ[PASSWORD]), flush=True)
+        except httpx.HTTPError as error:
+            raise NerError(f"MLflow at {shown_uri(mlflow)} makes no account for the pipeline: {error}") from None
     print(banner(api.removesuffix("/api"), mlflow, os.environ, read_params().registry.model), flush=True)
     os.execv(sys.executable, [*_PREFECT, "worker", "start", "--pool", WORK_POOL, "--name", f"ner-{os.getpid()}"])
 
@@ -91,7 +95,24 @@ def prefect(*arguments: str) -> None:
         raise NerError(f"`prefect {' '.join(arguments)}` failed: {' '.join(output)[-400:]}")
 
 
-_PREFECT = [sys.executable, "-m", "prefect"]
+def make_own(uri: str, admin: str, admin_password: str, user: str, password: str) -> str:
+    """Return the account of the pipeline itself, an editor unless it is the administrator's. Raises NerError."""
+    api = f"{uri.rstrip('/')}/api"
+    with httpx.Client(auth=(admin, admin_password), timeout=TIMEOUT_S) as client:
+        if user != admin:
+            made = client.post(f"{api}/2.0/mlflow/users/create", json={"username": user, "password": password})
+            if not made.is_success and "RESOURCE_ALREADY_EXISTS" not in made.text:
+                raise NerError(f"MLflow makes no account {user!r} (status {made.status_code}): {made.text[:200]}")
+            for kind in ("experiment", "registered_model"):
+                grant = {"username": user, "resource_type": kind, "resource_id": "*", "permission": "EDIT"}
+                client.post(f"{api}/3.0/mlflow/users/permissions/grant", json=grant).raise_for_status()
+            if made.is_success:
+                return f"made the MLflow account {user!r} of the pipeline, an editor"
+        answer = client.get(f"{api}/2.0/mlflow/users/current", auth=(user, password))
+    if not answer.is_success:
+        raise NerError(f"MLflow does not take {USER} with {PASSWORD} (status {answer.status_code}): set what it has.")
+    return f"the pipeline's MLflow account is {user!r}"
+
 
 if __name__ == "__main__":
     run_stage("worker", main)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.runtime import nothing_to_do as module
-from flows.runtime.nothing_to_do import named_server, nothing_to_do
+from flows.runtime import train_command as module
+from flows.runtime.train_command import named_server, nothing_to_do
 
 COMMAND = """
 import sys
