@@ -35,8 +35,7 @@ class Stores:
 
     @property
     def databases(self) -> dict[str, str]:
-        """Return the addresses of both databases by name, for a synchronous driver."""
-        return {"mlflow": synchronous(self.mlflow), "prefect": synchronous(self.prefect)}
+        return {"mlflow": self.mlflow, "prefect": self.prefect}
 
 
 def load_env_file(environment: MutableMapping[str, str], folder: Path) -> None:
@@ -106,12 +105,6 @@ def _check(stores: Stores) -> None:
             raise ParamsError(f"{name} is {shown(uri)}, need {scheme}://user:password@host:port/database.")
     if not stores.artifacts.startswith("s3://"):
         raise ParamsError(f"{ARTIFACTS} is {stores.artifacts}, need s3://bucket/folder.")
-
-
-def synchronous(uri: str) -> str:
-    """Return the address with the driver that this project uses for its own work: psycopg2, or Python's sqlite3."""
-    scheme, separator, rest = uri.partition("://")
-    return f"{scheme.partition('+')[0]}{separator}{rest}"
 
 
 def shown(uri: str) -> str:

@@ -398,6 +398,16 @@ def test_a_failed_gate_registers_nothing_and_says_so_until_the_model_passes(root
     assert register(PARAMS, root)["version"] == 1 and is_registered(root)
 
 
+def test_a_model_that_failed_its_gate_has_scores_verdict_and_reports_in_its_run(root):
+    write(root / "reports" / "gate.json", FAILED)
+    register(PARAMS, root)
+    run = store.client().get_run(sync(training_record(root / "reports" / "training.json"), PARAMS.registry.experiment))
+    assert (run.data.tags["gate"], run.data.metrics["test_f1"]) == ("failed", 0.945)
+    logged = {file.path for file in store.client().list_artifacts(run.info.run_id, "reports")}
+    assert {"reports/card.md", "reports/gate.json", "reports/report.html"} <= logged
+    assert versions() == [] and "model_version" not in run.data.tags
+
+
 def test_a_failed_gate_needs_no_registry(root, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     write(root / "reports" / "gate.json", FAILED)

@@ -28,7 +28,7 @@ def example() -> dict[str, str]:
 
 def test_the_example_is_a_whole_profile_without_secrets():
     stores = read_stores(example(), ROOT)
-    assert stores.databases["prefect"].startswith("postgresql://") and stores.artifacts == "s3://ner/mlflow"
+    assert stores.prefect.startswith("postgresql+asyncpg://") and stores.artifacts == "s3://ner/mlflow"
     assert example()["AWS_SECRET_ACCESS_KEY"] == "" and "s3cr3t" not in EXAMPLE.read_text()
 
 
