@@ -71,11 +71,13 @@ def ner_predict(
     arguments += [f"--{name}" for name, is_set in switches.items() if is_set]
     bar: UUID = create_progress_artifact(0.0, key="batch-progress", description="Share of the input that is done")
 
-    def show(line: str) -> None:
-        if share := PROGRESS.match(line):
+    def show(line: str) -> bool:
+        share = PROGRESS.match(line)
+        if share:
             update_progress_artifact(bar, progress=float(share[1]))
+        return share is not None
 
-    result = run_command("batch", *arguments, "--", input, output, on_line=show)
+    result = run_command("batch", *arguments, "--", input, output, is_progress=show)
     if not result.status:
         summary = read_json(beside(Path(output), ".summary.json"))
         create_markdown_artifact(markdown(summary, input), key="batch", description=result.last)

@@ -43,8 +43,8 @@ class Result:
         return Failed(message=sentence or self.last or f"{self.name}: it ended with status {self.status}.")
 
 
-def run_command(name: str, *arguments: str, on_line: Callable[[str], None] = lambda line: None) -> Result:
-    """Run `ner <name>` inside a flow run, in the working directory; `on_line` hears each of its lines."""
+def run_command(name: str, *arguments: str, is_progress: Callable[[str], bool] = lambda line: False) -> Result:
+    """Run `ner <name>` inside a flow run, in the working directory. What is progress is not its last word."""
     shorten_logs()
     log = get_run_logger()
     environment = stage_environment(str(flow_run.id), flow_run.ui_url if os.environ.get("PREFECT_API_URL") else None)
@@ -52,9 +52,9 @@ def run_command(name: str, *arguments: str, on_line: Callable[[str], None] = lam
     last = [""]
 
     def hear(line: str) -> None:
-        last[0] = line
+        if not is_progress(line):
+            last[0] = line
         log.info(line)
-        on_line(line)
 
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.json"
