@@ -159,19 +159,25 @@ def _file(files: Any, source: Source) -> Iterator[Any]:
 
 def lines(stream: Any, limit: int) -> Iterator[tuple[Any, bool]]:
     """Yield lines of a stream of bytes or text, and whether they are whole: of a longer one only the first `limit`."""
-    end = "\n" if isinstance(stream, io.TextIOBase) else b"\n"
+    ends = ("\n", "\r") if isinstance(stream, io.TextIOBase) else (b"\n",)
     while line := stream.readline(limit):
-        whole = len(line) < limit or line.endswith(end)
+        whole = len(line) < limit or line.endswith(ends)
         yield line, whole
         while not whole:
             rest = stream.readline(limit)
-            whole = len(rest) < limit or rest.endswith(end)
+            whole = len(rest) < limit or rest.endswith(ends)
 
 
 def read_jsonl(files: Any, source: Source, max_chars: int) -> Iterator[Record]:
-    """Yield a record for each line, a JSON object; skips empty lines."""
+    """Yield a record for each line, a JSON object; skips empty lines. Where no line of the first piece ends in LF,
+    lines end in CR, as on old Macs.
+    """
     with opened(files, source) as (stream, position):
-        for number, (line, is_whole) in enumerate(lines(stream, _line_limit(max_chars)), 1):
+        start = stream.peek(BUFFER_BYTES)
+        is_cr = b"\n" not in start and b"\r" in start.rstrip(b"\r")
+        text: Any = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="\r") if is_cr else stream
+        for number, (line, is_whole) in enumerate(lines(text, _line_limit(max_chars)), 1):
+            line = line.encode("utf-8", "surrogateescape") if is_cr else line
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if line.strip():

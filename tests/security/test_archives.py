@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ner.data.sources import archives, wheels
-from ner.data.sources.archives import open_zip
+from ner.common import archives
+from ner.common.archives import open_zip
+from ner.data.sources import wheels
 from ner.data.sources.hub import Repository
 from ner.errors import SourceError
 from our_code import our_code

@@ -10,9 +10,10 @@ read.
 Readers stream: however large a file, one document is in memory, and what is listed.
 """
 
+from ner.data.formats.data_files import split_of
 from ner.data.formats.document import CharSpan, Document, Problem, Report
 from ner.data.formats.format import OPTIONS, Format, Recognised, Unrecognised
-from ner.data.formats.format_detection import FORMATS, read, recognise, split_of
+from ner.data.formats.format_detection import FORMATS, read, recognise
 from ner.data.formats.schemes import SCHEMES, from_iob2, to_iob2
 
 __all__ = [

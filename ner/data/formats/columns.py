@@ -5,12 +5,20 @@ CoNLL-2003 and its many relatives: two columns or more, separated by a tab, a sp
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from ner.data.conll import DOCSTART, Sentence
+from ner.data.formats.column_lines import (
+    NEWDOC_MARK,
+    Row,
+    Start,
+    document_start,
+    first_rows,
+    is_blank,
+    misc_value,
+    splitter,
+)
 from ner.data.formats.document import Document, Problem, Report
 from ner.data.formats.format import BLANKS, SEPARATORS, SPACE, TAB, Format
 from ner.data.formats.notation import canonical, may_be_prefixed
@@ -19,54 +27,9 @@ from ner.data.formats.text_files import Progress, has_last_line_end, lines
 from ner.errors import CorpusError, TagError
 from ner.tags import spans_to_tags
 
-NEWDOC_MARK = "# newdoc"
-NEWDOC = re.compile(r"#\s*newdoc\b\s*(?:id\s*=)?\s*(?P<name>.*)")
 LONGEST_SENTENCE = 50_000  # tokens; more is a file without blank lines, which would be read into memory whole
 SUSPICIOUS = 1_000  # tokens
-_RUN = re.compile(r"[ \t]+")
 _NUMBER = re.compile(r"(?P<first>\d+)(?P<more>[-.]\d+)?")
-
-
-class Row(NamedTuple):
-    """One token line: its number in the file, the token, its tag as it is written."""
-
-    line: int
-    token: str
-    tag: str
-
-
-class Start(NamedTuple):
-    """The start of a document: what the line begins with, and the name that it gives, empty if none."""
-
-    mark: str
-    name: str
-
-
-def row_place(path: Path, rows: Sequence[Row], index: int) -> str:
-    """Where the token with that index stands, for messages."""
-    return f"{path.name}, line {rows[index].line}"
-
-
-def splitter(separator: str) -> Callable[[str], list[str]]:
-    """Return a function that splits a line into its columns."""
-    if separator == BLANKS:
-        return lambda line: _RUN.split(line.strip(" \t"))
-    mark = SEPARATORS[separator]
-    return lambda line: line.split(mark)
-
-
-def is_blank(line: str) -> bool:
-    """Whether a line ends a sentence: nothing but spaces and tabs."""
-    return not line.strip(" \t\r")
-
-
-def document_start(line: str) -> str | None:
-    """Return the name that a document line gives ("" for none), None for any other line."""
-    if line.startswith(DOCSTART):
-        fields = re.split(r"[ \t]+", line.removeprefix(DOCSTART).strip())
-        return " ".join(field for field in fields if field not in ("", "O", "_", "-", "-X-")).strip("()")
-    match = NEWDOC.fullmatch(line)
-    return match["name"] if match else None
 
 
 def blocks(
@@ -203,15 +166,6 @@ class _Cells:
             )
 
 
-def misc_value(cell: str, key: str) -> str | None:
-    """Return the value of a key in CoNLL-U's `Key=Value|Key=Value`, None where the key is missing."""
-    for pair in cell.split("|"):
-        name, equals, value = pair.partition("=")
-        if equals and name == key:
-            return value
-    return None
-
-
 def read_columns(path: Path, form: Format, report: Report, progress: Progress | None = None) -> Iterator[Document]:
     """Yield the documents of a file; without document boundaries each sentence is one, named by its line.
 
@@ -304,11 +258,3 @@ def convert(
         report.repaired.append(problem)
     report.entities_in += len(spans)
     return spans_to_tags(spans, len(tokens))
-
-
-def first_rows(path: Path, encoding: str, count: int) -> list[tuple[int, str]]:
-    """Return the first lines of a file that are neither blank nor a document line."""
-    wanted = (
-        (number, line) for number, line in lines(path, encoding) if not is_blank(line) and document_start(line) is None
-    )
-    return list(islice(wanted, count))

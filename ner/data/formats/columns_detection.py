@@ -5,17 +5,13 @@ documents.
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ner.data.formats.columns import (
-    Start,
-    blocks,
-    first_rows,
-    row_place,
-    splitter,
-)
+from ner.data.formats.column_lines import Start, first_rows, row_place, splitter
+from ner.data.formats.columns import blocks
 from ner.data.formats.format import BLANKS, SPACE, TAB, Format, Unrecognised
 from ner.data.formats.notation import MARKS, OUTSIDE_WORDS, detect_notation, is_prefixed, may_be_prefixed
 from ner.data.formats.scheme_detection import Transitions
@@ -81,7 +77,7 @@ def scan_columns(
     tags, documents, seen = Transitions(), None, []
     for path in paths:
         marks: Counter[str] = Counter()
-        for block in blocks(path, form, None, progress):
+        for block in blocks(path, with_header(path, form), None, progress):
             if isinstance(block, Start):
                 marks[block.mark] += 1
             else:
@@ -90,6 +86,15 @@ def scan_columns(
             seen.append(f"{path.name}: {count:,} {mark} line{'s' if count > 1 else ', which bounds no document'}")
             documents = documents or (mark if count > 1 else None)
     return tags, documents, seen
+
+
+def with_header(path: Path, form: Format) -> Format:
+    """Return the format with whether this file's first line names the columns, where the format leaves it open."""
+    if form.header is not None:
+        return form
+    split = splitter(form.separator or SPACE)
+    rows = [split(line) for _, line in first_rows(path, form.encoding, SAMPLE) if not line.startswith("#")]
+    return replace(form, header=has_header([fields for fields in rows if len(fields) == form.columns]))
 
 
 def has_header(table: Sequence[Sequence[str]]) -> bool:

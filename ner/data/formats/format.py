@@ -1,7 +1,7 @@
 """The format of an annotated file: detected from the file, or named in catalog.yaml."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ class Format:
 
     encoding: of the characters; a byte order mark in the file wins. scheme: of the tags (ner.data.formats.schemes).
     outside: the tag of tokens in no entity (O if None); notation: where the prefix of a tag stands, unless it is
-    written as in B-PER (ner.data.formats.notation). header: the first line of a column file names the columns.
+    written as in B-PER (ner.data.formats.notation). header: the first line of a column file names the columns;
+    None: in the files whose first line does.
     separator: tab, space, blanks (any run of both); in CSV files tab, comma, semicolon, bar. token_column, tag_column,
     columns: counted from 1. numbered: the first column counts the tokens of a sentence. prefix: stands before every
     token and is none of it (`en:`). documents: what opens one ("-DOCSTART-", "# newdoc"); None where boundaries are not
@@ -45,7 +46,7 @@ class Format:
     token_column: int | None = None
     tag_column: int | None = None
     numbered: bool = False
-    header: bool = False
+    header: bool | None = False
     prefix: str = ""
     documents: str | None = None
     misc_key: str | None = None
@@ -98,7 +99,7 @@ _WANTED = {
 }
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "text": lambda value: isinstance(value, str),
-    "true or false": lambda value: isinstance(value, bool),
+    "true or false": lambda value: value is None or isinstance(value, bool),
     _COUNT: lambda value: isinstance(value, int) and not isinstance(value, bool) and value > 0,
     _LABELS: lambda value: isinstance(value, tuple) and all(isinstance(label, str) for label in value),
     _SEPARATOR: lambda value: value in (*SEPARATORS, BLANKS),
@@ -134,3 +135,30 @@ class Recognised:
         for split, paths in self.files.items():
             yield f"{split}: {paths[0]}" + (f" and {len(paths) - 1:,} more" if len(paths) > 1 else "")
         yield from (f"left out: {path}: {reason}" for path, reason in self.skipped)
+
+
+TOKENS = ("tokens", "tokenized_text", "words", "token", "word", "form", "sentence", "text")
+TAGS = ("ner_tags", "ner", "tags", "labels", "ner_labels", "tag", "label", "entities", "iob", "bio", "entity")
+SENTENCES = ("sentence #", "sentence_id", "sent_id", "sentence_idx", "sentence", "sent", "sentence_number")
+DOCUMENTS = ("document_id", "doc_id", "document", "doc", "doc_key", "file", "filename", "article", "article_id")
+
+
+def named_like(names: Sequence[str], wanted: Sequence[str]) -> str | None:
+    """Return the first of `wanted` that is among the names, ignoring case."""
+    lower = {name.strip().lower(): name for name in reversed(names)}
+    return next((lower[name] for name in wanted if name in lower), None)
+
+
+def is_most(claims: Iterable[bool]) -> bool:
+    """Whether at least half are true: a damaged record must not hide what the file is; reading it tells its line."""
+    claims = list(claims)
+    return 0 < len(claims) <= 2 * sum(claims)
+
+
+def one_of(holding: dict[str, list[Any]], usual: Sequence[str], path: Path) -> str | None:
+    """Return the field with a usual name, else the only one. Raises CorpusError where there are several others."""
+    name = named_like(list(holding), usual) or (next(iter(holding)) if len(holding) == 1 else None)
+    if name or not holding:
+        return name
+    shown = "; ".join(f"--set spans_field={field}: {str(items[:2])[1:60]}" for field, items in holding.items())
+    raise CorpusError(f"{path.name}: more than one field holds spans, so name it. {shown}.")

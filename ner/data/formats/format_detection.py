@@ -1,6 +1,5 @@
 """Detects the format of an annotated file or folder, and reads it."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,17 +7,20 @@ from typing import Any, NamedTuple
 
 from ner.data.formats.brat import brat_form, read_brat
 from ner.data.formats.columns import read_columns
-from ner.data.formats.columns_detection import columns_form, scan_columns
+from ner.data.formats.columns_detection import columns_form, scan_columns, with_header
+from ner.data.formats.containers.markup import READERS
+from ner.data.formats.data_files import ALL, OTHER, UNLABELLED, data_files, unpacked
 from ner.data.formats.docbin import docbin_form, read_docbin
 from ner.data.formats.document import Document, Report
 from ner.data.formats.format import OPTIONS, Format, Recognised, Unrecognised
 from ner.data.formats.notation import canonical, detect_notation
-from ner.data.formats.record_files import CSV, JSON, container, csv_separator
-from ner.data.formats.records_detection import has_known_header, records_form, rows_form
+from ner.data.formats.record_files import CSV, JSON, WEBANNO, container
+from ner.data.formats.records_detection import has_known_header, records_form, token_rows_form
 from ner.data.formats.scheme_detection import Transitions, detect_scheme
 from ner.data.formats.span_records import read_spans, unit_of
-from ner.data.formats.text_files import Progress, head
+from ner.data.formats.text_files import Progress, head, over_all
 from ner.data.formats.token_records import read_rows, read_tokens, scan_rows, scan_tokens
+from ner.data.formats.token_spans import unit_of_tokens
 from ner.errors import CorpusError, TagError
 
 Sniff = Callable[[Path, dict[str, Any]], tuple[Format, list[str]]]
@@ -33,21 +35,13 @@ class Family(NamedTuple):
     about: str
 
 
-def _rows_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]]:
-    separator = options.get("separator") or csv_separator(path, options.get("encoding", "utf-8"))
-    result = rows_form(path, {**options, "separator": separator})
-    if result is None:
-        raise Unrecognised(f"{path.name} has no two columns of tokens and tags: name tokens_field and tags_field")
-    return result
-
-
 FORMATS = {
     "conll": Family(columns_form, read_columns, "columns of tokens and tags, a blank line after each sentence"),
     "conllu": Family(columns_form, read_columns, "CoNLL-U with tags in its last column"),
     "tokens": Family(
         records_form, read_tokens, "JSON lines, JSON, parquet, Arrow or CSV with lists of tokens and tags"
     ),
-    "token-rows": Family(_rows_form, read_rows, "CSV with a token a row"),
+    "token-rows": Family(token_rows_form, read_rows, "CSV with a token a row"),
     "prodigy": Family(records_form, read_spans, "Prodigy's JSON lines"),
     "doccano": Family(records_form, read_spans, "doccano's JSON lines"),
     "label-studio": Family(records_form, read_spans, "Label Studio's JSON or JSON-MIN"),
@@ -58,44 +52,27 @@ FORMATS = {
 }
 TAGGED = {"conll", "conllu", "tokens", "token-rows"}
 SPANNED = {"prodigy", "doccano", "label-studio", "spans", "texts"}
-PACKED = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
-SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("dev", "devel", "development", "valid", "validation", "val", "testa"), "validation"),
-    **dict.fromkeys(("test", "testing", "testb"), "test"),
-}
-ALL, OTHER, UNLABELLED = "all", "other", "unlabelled"
-SUFFIXES = set(
-    ".txt .conll .conllu .conllup .bio .bioes .bilou .iob .iob1 .iob2 .ner .tsv .csv .json .jsonl .ndjson .parquet "
-    ".arrow .spacy .ann .data .col".split()
-) | {""}
-NO_DATA = re.compile(
-    r"(readme|licen[cs]e|copying|changelog|citation|makefile)\b.*|(dataset_infos?|dataset_dict|state)\.json",
-    re.IGNORECASE,
-)
+PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 
 
 def recognise(path: Path, name: str | None = None, progress: Progress | None = None, **options: Any) -> Recognised:
-    """Return the format of a file, or of all data files in a folder, detected from their content.
+    """Return the format of a file, or of all data files in a folder or a zip archive, detected from their content.
 
     name: one of FORMATS, where it is not to be found out. options: what is known already (OPTIONS: encoding, scheme,
     tag_column, labels …); it wins over what is seen. The tags of whole files are read to tell the scheme. Raises
     CorpusError, one sentence with what was seen and what to name, where no format or more than one fits.
     """
-    path = Path(path)
+    path, root = Path(path), unpacked(Path(path))
     options = _checked(name, options)
-    if path.is_dir():
-        files, skipped = _data_files(path)
-    else:
-        files, skipped = {ALL: [path]}, []
+    files, skipped = data_files(root) if root.is_dir() else ({ALL: [root]}, [])
     forms: dict[str, dict[Path, tuple[Format, list[str]]]] = {}
     for split, paths in files.items():
         for file in paths:
             try:
                 forms.setdefault(split, {})[file] = _sniff(file, name, options)
             except Unrecognised as error:
-                if not path.is_dir() or split not in (ALL, OTHER):
-                    raise _unknown(error, file.parent if path.is_dir() else None) from None
+                if not root.is_dir() or split not in (ALL, OTHER):
+                    raise _unknown(error, file.parent if root.is_dir() else None) from None
                 skipped.append((file, str(error)))
     return _together(path, forms, skipped, options, progress)
 
@@ -141,16 +118,18 @@ def _first_that_fits(path: Path, options: dict[str, Any]) -> tuple[Format, list[
 
 
 def _candidates(path: Path, options: dict[str, Any]) -> list[Sniff]:
-    suffix, kind = path.suffix.lower(), container(path)
+    suffix = path.suffix.lower()
     if suffix == ".spacy":
         return [docbin_form]
     if suffix == ".ann" or (suffix == ".txt" and path.with_suffix(".ann").is_file()):
         return [brat_form]
-    if kind not in (JSON, CSV) or suffix in (".json", ".jsonl", ".ndjson", ".csv"):
+    kind = container(path)
+    if kind in READERS:  # of markup, which a file of columns may hold
+        return [columns_form, records_form]
+    if kind not in (JSON, CSV) or suffix in (".json", ".jsonl", ".ndjson", ".manifest", ".csv"):
         return [records_form]
-    encoding = options.get("encoding", "utf-8")
-    if has_known_header(path, encoding):
-        return [_rows_form, columns_form]
+    if has_known_header(path, options.get("encoding", "utf-8")):
+        return [token_rows_form, columns_form, records_form]
     if kind == CSV:
         return [columns_form, records_form]
     if head(path, 1 << 12).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
@@ -192,6 +171,8 @@ def _together(
     if not labelled:
         reasons = "; ".join(r if p.name in r else f"{p.name}: {r}" for p, r in skipped[:5]) or "it is empty"
         raise _unknown(Unrecognised(f"{path}: nothing in it is recognised: {reasons}"))
+    if {row[2].name for row in labelled} == {"conll", "token-rows"}:  # a header of known names in some of them
+        labelled = _as_columns(labelled, options)
     _, first, form, seen = min(labelled, key=lambda row: row[0] != "train")  # the first file of train, if there is one
     for _, file, other, _ in labelled:
         if _layout(other) != _layout(form) and not _is_bare(other, form):
@@ -199,22 +180,44 @@ def _together(
                 f"{path}: {first.name} is {_shown(form)}, but {file.name} is {_shown(other)}: one source has one "
                 "format, so put them in folders of their own."
             )
+    tagged = [row[1] for row in labelled]
     files: dict[str, list[Path]] = {}
     for split, file, *_ in flat:
-        is_labelled = any(file == row[1] for row in labelled)
-        files.setdefault(split if is_labelled else UNLABELLED, []).append(file)
-    tagged = [row[1] for row in labelled]
+        files.setdefault(split if file in set(tagged) else UNLABELLED, []).append(file)
+    if len({row[2].header for row in labelled}) > 1:
+        form, seen = replace(form, header=None), [*seen, "a line that names the columns in some of the files"]
+    form, more = _by_content(tagged, form, options, progress)
+    unlabelled = next((row[2] for row in flat if row[1] not in tagged), None)
+    return Recognised(form, files, seen + more, skipped, unlabelled)
+
+
+def _by_content(
+    paths: Sequence[Path], form: Format, options: dict[str, Any], progress: Progress | None
+) -> tuple[Format, list[str]]:
+    """Return the format with what only the content of all files tells: scheme of tags, unit of offsets."""
+    if form.name == "tokens" and form.spans_field:
+        if len(paths) > 1 and container(paths[0]) == WEBANNO:
+            form = replace(form, documents="files")
+        unit, why = (form.offsets, "") if form.offsets else unit_of_tokens(paths, form)
+        return replace(form, offsets=unit), [why] if why else []
     if form.name in TAGGED:
-        form, more = _with_scheme(tagged, form, options, progress)
-        seen = seen + more
-    elif form.name in SPANNED and form.spans_field and not form.offsets and (unit := unit_of(tagged, form)):
-        form, seen = replace(form, offsets=unit), [*seen, f"offsets that count {unit}, by what stands at them"]
-    return Recognised(form, files, seen, skipped, next((row[2] for row in flat if row not in labelled), None))
+        return _with_scheme(paths, form, options, progress)
+    if form.name in SPANNED and form.spans_field and not form.offsets and (unit := unit_of(paths, form)):
+        return replace(form, offsets=unit), [f"offsets that count {unit}, by what stands at them"]
+    return form, []
+
+
+def _as_columns(rows: list[Any], options: dict[str, Any]) -> list[Any]:
+    """Return the files as columns with or without a header, where they can be read as such."""
+    try:
+        return [(split, file, *columns_form(file, options)) for split, file, *_ in rows]
+    except CorpusError:
+        return rows
 
 
 def _layout(form: Format) -> tuple[Any, ...]:
     return (
-        form.name, form.header, form.separator, form.columns, form.token_column, form.tag_column, form.prefix,
+        form.name, form.separator, form.columns, form.token_column, form.tag_column, form.prefix,
         form.misc_key, form.tokens_field, form.tags_field, form.text_field, form.spans_field, form.labels,
     )  # fmt: skip
 
@@ -232,7 +235,7 @@ def _shown(form: Format) -> str:
 def _with_scheme(
     paths: Sequence[Path], form: Format, options: dict[str, Any], progress: Progress | None
 ) -> tuple[Format, list[str]]:
-    report_progress = _over_all(paths, progress)
+    report_progress = over_all(paths, progress)
     seen: list[str] = []
     if form.name in ("conll", "conllu"):
         tags, documents, seen = scan_columns(paths, form, report_progress)
@@ -272,22 +275,6 @@ def _with_notation(form: Format, tags: Transitions) -> tuple[Format, Transitions
     return form, tags.rewritten(lambda tag: written.get(tag, tag)), notes
 
 
-def _over_all(paths: Sequence[Path], progress: Progress | None) -> Progress | None:
-    """Return one progress callback for files that are read one after another."""
-    if progress is None:
-        return None
-    total, before, last = sum(path.stat().st_size for path in paths), 0, 0
-
-    def advance(done: int, _: int) -> None:
-        nonlocal before, last
-        if done < last:  # the next file has begun
-            before += last
-        last = done
-        progress(min(before + done, total), total)
-
-    return advance
-
-
 def read(
     paths: Path | Sequence[Path], form: Format, report: Report | None = None, progress: Progress | None = None
 ) -> Iterator[Document]:
@@ -300,47 +287,10 @@ def read(
         raise CorpusError(f"{form.name!r} is no format known here: use one of {_known()}.")
     paths = [Path(paths)] if isinstance(paths, str | Path) else list(paths)
     report = Report() if report is None else report
-    advance = _over_all(paths, progress)
+    advance = over_all(paths, progress)
     number = 0
     for path in paths:
-        for document in FORMATS[form.name].read(path, form, report, advance):
+        for document in FORMATS[form.name].read(path, with_header(path, form), report, advance):
             rows = [row._replace(document_id=number) for row in document.sentences]
             yield replace(document, sentences=rows)
             number += 1
-
-
-def split_of(path: Path, root: Path | None = None) -> str | None:
-    """Return the split that a file's name says ("train", "validation", "test"), or a folder's on the way to it from
-    root.
-    """
-    parts = path.relative_to(root).parts if root else (path.name,)
-    for part in reversed(parts):
-        splits = {SPLITS[word] for word in re.split(r"[^a-z]+", part.lower()) if word in SPLITS}
-        if len(splits) == 1:
-            return splits.pop()
-    return None
-
-
-def _data_files(folder: Path) -> tuple[dict[str, list[Path]], list[tuple[Path, str]]]:
-    """Return the files of a folder that may hold annotated text, by split, and the others with the reason."""
-    candidates, skipped = [], []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        inner = path.relative_to(folder)
-        if any(part.startswith((".", "__MACOSX")) for part in inner.parts):
-            skipped.append((path, "a hidden file"))
-        elif NO_DATA.fullmatch(path.name) or (path.suffix.lower() not in SUFFIXES and not split_of(path, folder)):
-            skipped.append((path, "its name says that it holds no annotated text"))
-        else:
-            candidates.append(path)
-    annotated = {path.with_suffix("") for path in candidates if path.suffix == ".ann"}
-    if annotated:
-        texts = [path for path in candidates if path.suffix != ".ann"]
-        skipped += [(p, "no .ann file beside it") for p in texts if p.with_suffix("") not in annotated]
-        candidates = [path for path in candidates if path.suffix == ".ann"]
-    named = {path: split_of(path, folder) for path in candidates}
-    rest = OTHER if any(named.values()) else ALL
-    files: dict[str, list[Path]] = {}
-    for split in ("train", "validation", "test", None):
-        if group := [path for path in candidates if named[path] == split]:
-            files[split or rest] = group
-    return files, skipped

@@ -13,7 +13,9 @@ from ner.errors import CorpusError
 from ner.inference.text import is_unspaced
 
 CODE_POINTS, UTF16, UTF8, NO_CR, INCLUSIVE = "code points", "utf-16", "utf-8", "no-cr", "inclusive"
-UNITS = (CODE_POINTS, UTF16, UTF8, NO_CR, INCLUSIVE)  # inclusive: code points, with `end` on the last character
+EXCLUSIVE = "exclusive"  # of spans of tokens, the counterpart of inclusive: `end` is one past the last
+TOLD = (UTF16, UTF8, NO_CR, INCLUSIVE)  # inclusive: code points, with `end` on the last character
+UNITS = (CODE_POINTS, *TOLD, EXCLUSIVE)
 
 
 def in_code_points(text: str, spans: Sequence[CharSpan], unit: str | None = None) -> tuple[list[CharSpan | None], str]:
@@ -25,7 +27,7 @@ def in_code_points(text: str, spans: Sequence[CharSpan], unit: str | None = None
         return _converted(text, spans, unit), unit
     quoted = [span for span in spans if span.text]
     best, most = CODE_POINTS, _hits(text, quoted)
-    for other in UNITS[1:] if most < len(quoted) else ():
+    for other in TOLD if most < len(quoted) else ():
         if (hits := _hits(text, _converted(text, quoted, other))) > most:
             best, most = other, hits
     return _converted(text, spans, best), best
@@ -76,6 +78,30 @@ def told_by_texts(documents: Iterable[tuple[str, str, Sequence[CharSpan]]]) -> s
 _MOST = 10_000  # spans that are compared
 
 
+def are_inclusive(documents: Iterable[tuple[str, str, Sequence[CharSpan]]]) -> bool:
+    """Whether the ends of spans without an own text are on their last character, by where words end.
+
+    Raises CorpusError where about as many spans tell the one as the other.
+    """
+    counts, first = [0, 0], ""
+    for place, text, spans in documents:
+        for span in spans:
+            other = span._replace(end=span.end + 1)
+            marks = _is_clean(text, span), _is_clean(text, other)
+            if all(marks) and text[span.end] in ".)":  # of a sentence rather than of the name
+                marks = True, False
+            if span.text is None and marks[0] != marks[1]:
+                counts[marks[1]] += 1
+                readings = f"{text[span.start : span.end]!r}, {text[span.start : other.end]!r} if the end is inclusive"
+                first = first or f"{place}: [{span.start}, {span.end}) reads {readings}"
+    if counts[1] and max(counts) < 2 * min(counts):
+        raise CorpusError(
+            f"{first}: {counts[1]:,} spans end with a word if their ends are inclusive, {counts[0]:,} if they are not: "
+            "say offsets=inclusive or offsets=exclusive (with --set)."
+        )
+    return counts[1] > counts[0]
+
+
 def _trimmed(text: str, span: CharSpan | None) -> tuple[int, str] | None:
     """Return where a span begins, and what it holds, without white space at its edges."""
     if span is None:
@@ -101,7 +127,7 @@ def _hits(text: str, spans: Sequence[CharSpan | None]) -> int:
 
 
 def _converted(text: str, spans: Sequence[CharSpan], unit: str) -> list[CharSpan | None]:
-    if unit == CODE_POINTS:
+    if unit in (CODE_POINTS, EXCLUSIVE):
         return list(spans)
     if unit == INCLUSIVE:
         return [span._replace(end=span.end + 1) for span in spans]

@@ -1,25 +1,39 @@
 """Detects the layout of records: the tool that wrote them, and which fields hold tokens, tags, text and spans."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ner.data.formats.columns_detection import NAMES, tag_columns
-from ner.data.formats.format import SEPARATORS, Format, Unrecognised
-from ner.data.formats.record_files import CSV, JSON, container, csv_rows, csv_separator, label_names, records
+from ner.data.formats.containers.arrow_tables import label_names
+from ner.data.formats.containers.csv_files import csv_rows, csv_separator
+from ner.data.formats.format import (
+    DOCUMENTS,
+    SENTENCES,
+    SEPARATORS,
+    TAGS,
+    TOKENS,
+    Format,
+    Unrecognised,
+    is_most,
+    named_like,
+    one_of,
+)
+from ner.data.formats.record_files import ARROW, CSV, JSON, PARQUET, container, records
 from ner.data.formats.schemes import PREFIXED
-from ner.data.formats.span_records import spans_in
+from ner.data.formats.span_records import span_items, spans_in
 from ner.data.formats.text_files import first_lines
-from ner.data.formats.token_records import DOCUMENTS, SENTENCES, TAGS, TOKENS, named_like
+from ner.data.formats.token_spans import token_spans_form
 from ner.errors import CorpusError
 
 SAMPLE = 200  # records
 MANY_TYPES = 40  # in a sample
 ROWS = 5_000  # of a CSV file with a token a row
-TEXTS = ("text", "content", "sentence", "document", "body", "data")
+TEXTS = ("text", "content", "sentence", "document", "body", "data", "source")
 SPANS = ("spans", "entities", "label", "labels", "annotations", "ents", "annotation")
+USUAL_TAGS = ("NE-COARSE-LIT",)  # of several columns with tags, beside names with "ner"
 
 
 def records_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]]:
@@ -52,6 +66,15 @@ def has_known_header(path: Path, encoding: str) -> bool:
         if tokens and mark != " " and any(NAMES.fullmatch(name.strip()) for name in names if name != tokens):
             return True
     return False
+
+
+def token_rows_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]]:
+    """Return the format of a CSV file with a token per row. Raises Unrecognised for any other file."""
+    separator = options.get("separator") or csv_separator(path, options.get("encoding", "utf-8"))
+    result = rows_form(path, {**options, "separator": separator})
+    if result is None:
+        raise Unrecognised(f"{path.name} has no two columns of tokens and tags: name tokens_field and tags_field")
+    return result
 
 
 def rows_form(path: Path, options: dict[str, Any]) -> tuple[Format, list[str]] | None:
@@ -113,7 +136,7 @@ def _tag_field(sample: Sequence[dict[str, str]], names: Sequence[str], path: Pat
 def _one_field(candidates: dict[str, Counter[str]], path: Path) -> str | None:
     """Return the only candidate, or the one whose name is usual for entity tags."""
     if len(candidates) > 1:
-        known = [name for name in candidates if "ner" in name.lower()]
+        known = [name for name in candidates if "ner" in name.lower() or name in USUAL_TAGS]
         if len(known) != 1:
             shown = "; ".join(
                 f"--set tags_field={name}: {', '.join(list(counts)[:4])}" for name, counts in candidates.items()
@@ -123,29 +146,25 @@ def _one_field(candidates: dict[str, Counter[str]], path: Path) -> str | None:
     return next(iter(candidates), None)
 
 
-def _most(claims: Iterable[bool]) -> bool:
-    """Whether at least half are true: a damaged record must not hide what the file is; reading it tells its line."""
-    claims = list(claims)
-    return 0 < len(claims) <= 2 * sum(claims)
-
-
 def _record_form(sample: Sequence[Any], path: Path, options: dict[str, Any], seen: list[str]) -> dict[str, Any]:
-    if _most(isinstance(r, list) and len(r) == 2 and isinstance(r[1], dict) for r in sample):
+    if is_most(isinstance(r, list) and len(r) == 2 and isinstance(r[1], dict) for r in sample):
         seen.append('["text", {"entities": […]}], as spaCy 2 took it')
         return {"name": "spans", "text_field": "text", "spans_field": "entities", "documents": "records"}
-    if not _most(isinstance(record, dict) for record in sample):
+    if not is_most(isinstance(record, dict) for record in sample):
         raise Unrecognised(f"{path.name}: records that are no objects, such as {str(sample[0])[:60]!r}")
     sample = [record for record in sample if isinstance(record, dict)]
-    if _most(isinstance(r.get("data"), dict) and ("annotations" in r or "completions" in r) for r in sample):
+    if is_most(isinstance(r.get("data"), dict) and ("annotations" in r or "completions" in r) for r in sample):
         return _label_studio(sample, path, options, seen)
     names = list(dict.fromkeys(name for record in sample for name in record))
-    tokens = _tokens_form(sample, names, path, options, seen)
-    return tokens or _spans_form(sample, names, path, options, seen)
+    for form in (token_spans_form, _tokens_form):
+        if fields := form(sample, names, path, options, seen):
+            return fields
+    return _spans_form(sample, names, path, options, seen)
 
 
 def _label_studio(sample: Sequence[dict], path: Path, options: dict[str, Any], seen: list[str]) -> dict[str, Any]:
     data = [record["data"] for record in sample if isinstance(record.get("data"), dict)]
-    texts = [name for name in data[0] if _most(isinstance(d.get(name), str) for d in data)]
+    texts = [name for name in data[0] if is_most(isinstance(d.get(name), str) for d in data)]
     field = options.get("text_field") or named_like(texts, TEXTS) or (texts[0] if len(texts) == 1 else None)
     if not field:
         raise CorpusError(
@@ -158,23 +177,26 @@ def _label_studio(sample: Sequence[dict], path: Path, options: dict[str, Any], s
 def _tokens_form(
     sample: Sequence[dict], names: Sequence[str], path: Path, options: dict[str, Any], seen: list[str]
 ) -> dict[str, Any] | None:
-    lists = [name for name in names if _most(_is_list_of(record.get(name), str) for record in sample)]
+    lists = [name for name in names if is_most(_is_list_of(record.get(name), str) for record in sample)]
     if container(path) == CSV:
-        lists += [name for name in names if name not in lists and _most(isinstance(r.get(name), str) for r in sample)]
+        lists += [name for name in names if name not in lists and is_most(isinstance(r.get(name), str) for r in sample)]
     tokens = options.get("tokens_field") or named_like(lists, TOKENS)
-    if not tokens or not _most(isinstance(r.get(tokens), list | str) for r in sample):
+    if not tokens or not is_most(isinstance(r.get(tokens), list | str) for r in sample):
         return None
-    beside = [name for name in names if name != tokens and _most(_fits(r.get(tokens), r.get(name)) for r in sample)]
+    beside = [name for name in names if name != tokens and is_most(_fits(r.get(tokens), r.get(name)) for r in sample)]
     tags = options.get("tags_field") or _tags_field(sample, beside, path)
     if not tags:
         return None
     fields = {"name": "tokens", "tokens_field": tokens, "tags_field": tags}
-    own = label_names(path, tags) if container(path) not in (JSON, CSV) else None
+    own = label_names(path, tags) if container(path) in (PARQUET, ARROW) else None
     labels = options.get("labels") or own
     if own and labels and labels != own:
         raise CorpusError(f"{path.name} says that its labels are {', '.join(own)}; {', '.join(labels)} were named.")
     document = options.get("document_field") or named_like([n for n in names if n not in (tokens, tags)], DOCUMENTS)
     seen.append(f"tokens in {tokens!r}, tags in {tags!r}")
+    counts = {n: Counter(str(tag) for r in sample for tag in _items(r.get(n)) or ()) for n in beside if n != tags}
+    if others := tag_columns(counts):
+        seen.append(f"tags in {', '.join(others)} as well: --set tags_field={others[0]} reads those")
     if labels:
         seen.append(f"ids of {len(labels)} labels")
     if document:
@@ -214,16 +236,21 @@ def _tags_field(sample: Sequence[dict], names: Sequence[str], path: Path) -> str
 def _spans_form(
     sample: Sequence[dict], names: Sequence[str], path: Path, options: dict[str, Any], seen: list[str]
 ) -> dict[str, Any]:
-    texts = [name for name in names if _most(isinstance(record.get(name), str) for record in sample)]
+    texts = [name for name in names if is_most(isinstance(record.get(name), str) for record in sample)]
     text = options.get("text_field") or named_like(texts, TEXTS)
     if not text:
         raise Unrecognised(
             f"{path.name}: records with {', '.join(names)[:200]}, none of them a text or tokens with tags"
+            + (
+                "; put the texts themselves into `source`, this only says where they are"
+                if "source-ref" in names
+                else ""
+            )
         )
-    lists = [n for n in names if n != text and _most(isinstance(r.get(n), list | None) for r in sample)]
-    items = {n: [item for r in sample if isinstance(r.get(n), list) for item in r[n]] for n in lists}
+    lists = [n for n in names if n != text and is_most(span_items(r.get(n)) is not None for r in sample)]
+    items = {n: [item for r in sample for item in span_items(r.get(n)) or []] for n in lists}
     holding = [n for n in lists if any(spans_in(item) is not None for item in items[n])]
-    spans = options.get("spans_field") or named_like(holding, SPANS) or (holding[0] if len(holding) == 1 else None)
+    spans = options.get("spans_field") or one_of({n: items[n] for n in holding}, SPANS, path)
     spans = spans or named_like([n for n in lists if not items[n]], SPANS)
     if not spans:
         labels = [n for n in names if n.lower() in SPANS and any(r.get(n) for r in sample)]
@@ -233,7 +260,8 @@ def _spans_form(
         seen.append(f"texts in {text!r} and nothing that marks anything in them: not annotated")
         return {"name": "texts", "text_field": text, "documents": "records"}
     _check_types(sample, text, spans, path)
-    tool = _tool(items.get(spans, []), spans, "Comments" in names)
+    is_list = any(isinstance(record.get(spans), list) for record in sample)
+    tool = _tool(items.get(spans, []), spans, "Comments" in names) if is_list else "spans"
     seen.append(f"text in {text!r}, spans in {spans!r}" + (f", as {tool} writes them" if tool != "spans" else ""))
     return {"name": tool, "text_field": text, "spans_field": spans, "documents": "records"}
 
@@ -243,8 +271,7 @@ def _check_types(sample: Sequence[dict], text: str, field: str, path: Path) -> N
     types = Counter(
         span.type
         for record in sample
-        if isinstance(record.get(field), list)
-        for item in record[field]
+        for item in span_items(record.get(field)) or []
         for span in spans_in(item, None, str(record.get(text))) or []
     )
     if len(types) >= MANY_TYPES and 2 * len(types) >= sum(types.values()):

@@ -6,13 +6,14 @@ What is no span of an entity (relations, choices, comments) is counted by kind a
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ner.data.formats.alignment import Where, document_of_text, list_span
 from ner.data.formats.document import CharSpan, Document, Problem, Report
 from ner.data.formats.format import Format
-from ner.data.formats.offsets import UNITS, told_by_texts
+from ner.data.formats.offsets import INCLUSIVE, UNITS, are_inclusive, told_by_texts
 from ner.data.formats.record_files import JSON, container, records
 from ner.data.formats.text_files import Progress, pieces
 from ner.errors import CorpusError
@@ -23,6 +24,7 @@ TYPES = ("label", "type", "tag", "entity_type", "entity", "entity_group", "categ
 OTHER_THINGS = ("relations", "Comments", "comments", "cats", "accept", "choices")  # fields with lists of other things
 NAMES = ("document", "document_id", "doc_id", "id", "_task_hash")
 REJECTED = ("reject", "ignore")
+SAMPLE = 1_000  # records
 
 
 class Task(NamedTuple):
@@ -51,21 +53,26 @@ def read_spans(path: Path, form: Format, report: Report, progress: Progress | No
 
 
 def unit_of(paths: Sequence[Path], form: Format, progress: Progress | None = None) -> str | None:
-    """Return what the offsets of whole files count where only the texts tell it, None where nothing depends on it."""
+    """Return what the offsets of whole files count where only the texts tell it, None where nothing depends on it.
 
-    def documents() -> Iterator[tuple[str, str, list[CharSpan]]]:
-        for path in paths:
-            if container(path) == JSON and not any(
-                _WIDE.search(part) for part in pieces(path, form.encoding, progress)
-            ):
-                continue
-            for place, record in records(path, form.encoding, form.separator):
-                if not isinstance(record, dict) or not (record.keys() & _PYTHONS or record.get("offsets") in UNITS):
-                    where, report = Where(path.name, place, place), Report()
-                    task = _task(record, form, where, report)
-                    yield f"{path.name}, {place}", task.text, _spans(task, where, form, report)
+    Whether ends are inclusive is told by the first records of each file.
+    """
 
-    return told_by_texts(documents())
+    def documents(path: Path) -> Iterator[tuple[str, str, list[CharSpan]]]:
+        for place, record in records(path, form.encoding, form.separator):
+            if not isinstance(record, dict) or not (record.keys() & _PYTHONS or record.get("offsets") in UNITS):
+                where, report = Where(path.name, place, place), Report()
+                task = _task(record, form, where, report)
+                yield f"{path.name}, {place}", task.text, _spans(task, where, form, report)
+
+    if are_inclusive(document for path in paths for document in islice(documents(path), SAMPLE)):
+        return INCLUSIVE
+    wide = [
+        path
+        for path in paths
+        if container(path) != JSON or any(_WIDE.search(part) for part in pieces(path, form.encoding, progress))
+    ]
+    return told_by_texts(document for path in wide for document in documents(path))
 
 
 _PYTHONS = {"tokens", "_task_hash", "_input_hash"}  # fields of Prodigy's, which counts code points
@@ -95,6 +102,32 @@ def _spans(task: Task, where: Where, form: Format, report: Report) -> list[CharS
         else:
             result += spans
     return result
+
+
+def span_items(value: Any) -> list[Any] | None:
+    """Return the annotations that a field of a record holds, none for an empty one; None for what holds no list.
+
+    Beside a list that is {"annotations": {"entities": […]}} as Ground Truth has it, and CLUENER's
+    {type: {name: [[start, end], …]}}.
+    """
+    if value is None or value == "":
+        return []
+    if isinstance(value, dict) and isinstance(value.get("annotations"), dict):
+        return span_items(value["annotations"].get("entities"))
+    if isinstance(value, dict) and all(isinstance(names, dict | list) for names in value.values()):
+        return [item for kind, names in value.items() for item in _of_type(kind, names)]
+    return value if isinstance(value, list) else None
+
+
+def _of_type(kind: str, names: dict[str, Any] | list[Any]) -> Iterator[Any]:
+    for name, places in names.items() if isinstance(names, dict) else [(None, names)]:
+        for place in places if isinstance(places, list) and places and isinstance(places[0], list) else [places]:
+            is_span = isinstance(place, list) and len(place) == 2
+            yield (
+                {"start": place[0], "end": place[1], "type": kind, "text": name}
+                if is_span
+                else f"{kind} {name} {place}"
+            )
 
 
 def spans_in(item: Any, labels: Sequence[str] | None = None, of: str = "") -> list[CharSpan] | None:
@@ -161,15 +194,18 @@ def _task(record: Any, form: Format, where: Where, report: Report) -> Task:
     if form.name == "label-studio" and isinstance(record.get("data"), dict):
         return _label_studio_task(record, form, where, report)
     text = _text(record, form, where)
-    items = record.get(form.spans_field) if form.spans_field else None
-    if items is not None and not isinstance(items, list):
+    value = record.get(form.spans_field) if form.spans_field else None
+    items = span_items(value)
+    if items is None:
         raise CorpusError(
-            f"{where.file}, {where.place}: {form.spans_field!r} holds {str(items)[:60]!r}, no list of spans."
+            f"{where.file}, {where.place}: {form.spans_field!r} holds {str(value)[:60]!r}, no list of spans."
         )
     _ignore(record, form, report)
     answer = record.get("answer")
     refused = f"rejected: its answer is '{answer}'" if answer in REJECTED else ""
-    return Task(text, items or [], _name(record), refused)
+    if value is None and f"{form.spans_field}-metadata" in record:  # of Ground Truth, where labelling failed
+        refused = f"not annotated: there is no {form.spans_field!r}"
+    return Task(text, items, name_of(record), refused)
 
 
 def _text(record: dict[str, Any], form: Format, where: Where) -> str:
@@ -182,7 +218,8 @@ def _text(record: dict[str, Any], form: Format, where: Where) -> str:
     return text
 
 
-def _name(record: dict[str, Any]) -> str | None:
+def name_of(record: dict[str, Any]) -> str | None:
+    """Return the name or the number that a record has as a document, None without one."""
     meta = record.get("meta")
     for holder in (meta if isinstance(meta, dict) else {}, record):
         for key in NAMES:
@@ -203,7 +240,7 @@ def _label_studio_task(record: dict[str, Any], form: Format, where: Where, repor
     by span.
     """
     text = _text(record["data"], form, where)
-    name = _name(record["data"]) or _name(record)
+    name = name_of(record["data"]) or name_of(record)
     annotations = [a for a in _lists(record, "annotations", "completions") if isinstance(a, dict)]
     if predictions := _lists(record, "predictions"):
         report.ignored["prediction"] += len(predictions)

@@ -2,7 +2,7 @@
 
 import codecs
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,22 @@ _MARKS = (  # longest first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+
+def over_all(paths: Sequence[Path], progress: Progress | None) -> Progress | None:
+    """Return one progress callback for files that are read one after another."""
+    if progress is None:
+        return None
+    total, before, last = sum(path.stat().st_size for path in paths), 0, 0
+
+    def advance(done: int, _: int) -> None:
+        nonlocal before, last
+        if done < last:  # the next file has begun
+            before += last
+        last = done
+        progress(min(before + done, total), total)
+
+    return advance
 
 
 def marked_encoding(path: Path) -> str | None:

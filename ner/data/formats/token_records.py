@@ -2,23 +2,24 @@
 row.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ner.data.conll import Sentence
-from ner.data.formats.columns import LONGEST_SENTENCE, Row, convert, row_place, sentence
+from ner.data.formats.column_lines import Row, row_place
+from ner.data.formats.columns import LONGEST_SENTENCE, convert, sentence
+from ner.data.formats.containers.arrow_tables import is_parquet, label_names
+from ner.data.formats.containers.csv_files import csv_rows
 from ner.data.formats.document import Document, Report
 from ner.data.formats.format import Format
-from ner.data.formats.record_files import PARQUET, container, csv_rows, label_names, records
+from ner.data.formats.record_files import records
 from ner.data.formats.scheme_detection import Transitions
 from ner.data.formats.text_files import Progress
+from ner.data.formats.token_spans import read_token_spans
 from ner.errors import CorpusError, TagError
-
-MOST_SHOWN = 3
 
 
 def token_sentences(
@@ -104,6 +105,9 @@ def read_tokens(path: Path, form: Format, report: Report, progress: Progress | N
 
     A record without tokens is a sentence of none: it is counted in the notes and left out, there is nothing in it.
     """
+    if form.spans_field:
+        yield from read_token_spans(path, form, report, progress)
+        return
     current = ""
     sentences: list[Sentence] = []
     for place, named, tokens, tags in token_sentences(path, form, progress):
@@ -123,7 +127,7 @@ def read_tokens(path: Path, form: Format, report: Report, progress: Progress | N
 
 def is_hub_form(path: Path) -> bool:
     """Whether a file is parquet as the hub keeps it: lists `tokens` and `ner_tags`, and ids that name IOB2 tags."""
-    names = label_names(path, "ner_tags") if container(path) == PARQUET else None
+    names = label_names(path, "ner_tags") if is_parquet(path) else None
     return (
         bool(names)
         and all(name == "O" or name[:2] in ("B-", "I-") for name in names or ())
@@ -230,20 +234,3 @@ def read_rows(path: Path, form: Format, report: Report, progress: Progress | Non
         sentences.append(sentence(rows, path.name, current, form, report))
     if sentences:
         yield _document(current, sentences, report)
-
-
-TOKENS = ("tokens", "words", "token", "word", "form", "sentence", "text")
-TAGS = ("ner_tags", "ner", "tags", "labels", "ner_labels", "tag", "label", "entities", "iob", "bio", "entity")
-SENTENCES = ("sentence #", "sentence_id", "sent_id", "sentence_idx", "sentence", "sent", "sentence_number")
-DOCUMENTS = ("document_id", "doc_id", "document", "doc", "doc_key", "file", "filename", "article", "article_id")
-
-
-def named_like(names: Sequence[str], wanted: Sequence[str]) -> str | None:
-    """Return the first of `wanted` that is among the names, ignoring case."""
-    lower = {name.strip().lower(): name for name in reversed(names)}
-    return next((lower[name] for name in wanted if name in lower), None)
-
-
-def most_common(values: Sequence[Any], key: Callable[[Any], Any] = str) -> str:
-    """Return some values for a message, the most frequent first."""
-    return ", ".join(str(value) for value, _ in Counter(map(key, values)).most_common(MOST_SHOWN))

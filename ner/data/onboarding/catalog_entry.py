@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ner.data.formats import Recognised
+from ner.data.formats.data_files import unpacked
 from ner.data.sources.catalog_entries import ALL, UNLABELLED
 from ner.data.sources.corpora import check_training, matching, sha256_of
 from ner.errors import CatalogError, SourceError
@@ -33,10 +34,12 @@ def new_entry(recognised: Recognised, path: Path, description: str) -> dict[str,
         )
     check_training(recognised, path)
     folder = path if path.is_dir() else path.parent
+    root = unpacked(path) if path.is_file() else folder
+    root = root if root == folder else root.parent  # of a zip archive, where it is unpacked
     splits: dict[str, Any] = {}
     for split in sorted(recognised.files, key=ORDER.index):
         form = recognised.unlabelled if split == UNLABELLED and recognised.unlabelled else recognised.format
-        splits[split] = _files(folder, recognised.files[split], form.name)
+        splits[split] = _files(root, recognised.files[split], form.name)
     entry = {
         "kind": "files",
         "description": description,

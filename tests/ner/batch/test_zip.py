@@ -80,3 +80,15 @@ def test_an_archive_without_rows_is_refused_as_any_such_file_is(tmp_path):
     archive(tmp_path / "x.zip", {"readme.md": "no rows"})
     with pytest.raises(NerError, match=r"x.zip holds no .jsonl"):
         find_input(str(tmp_path / "x.zip"))
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv"])
+def test_lines_may_end_in_cr_alone(tmp_path, name, mark):
+    texts = ["Ilse 🎉 left", "", "Bo\ncame"] * 3
+    rows = [json.dumps({"text": text}) for text in texts] if name == "x.jsonl" else ["text", *(f'"{t}"' for t in texts)]
+    (tmp_path / name).write_bytes((mark + "".join(f"{row}\r" for row in rows)).encode())
+    assert taken(tmp_path / name)[:2] == ([(name, text) for text in texts], [])
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.write(tmp_path / name, name)
+    assert [text for _, text in taken(tmp_path / "x.zip")[0]] == texts

@@ -371,8 +371,11 @@ def test_a_split_that_is_not_recognised_is_an_error_another_file_is_left_out(tmp
 
 def test_what_cannot_be_annotated_text_is_told(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"PK\x03\x04rest")
-    with pytest.raises(CorpusError, match=r"x.zip is a zip archive: unpack it first"):
+    with pytest.raises(NerError, match=r"x.zip is no readable zip archive"):
         recognise(tmp_path / "x.zip")
+    (tmp_path / "x.gz").write_bytes(b"\x1f\x8brest")
+    with pytest.raises(CorpusError, match=r"x.gz is gzip: unpack it first"):
+        recognise(tmp_path / "x.gz")
     with pytest.raises(CorpusError, match=r"nowhere cannot be read \(No such file"):
         recognise(tmp_path / "nowhere")
     with pytest.raises(Unrecognised, match=r"nothing in it is recognised"):

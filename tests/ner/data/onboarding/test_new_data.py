@@ -6,11 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from ner.common.yaml_edit import YamlFile, quoted
+from ner.common.yaml_edit import YamlFile, put, quoted
 from ner.data.formats import Format, Recognised, recognise
 from ner.data.onboarding.catalog_entry import new_entry
 from ner.data.onboarding.language import guess_language
@@ -240,6 +241,34 @@ def test_many_files_in_subfolders_are_one_pattern(root):
         paths[-1].write_text("T1\tPER 0 3\tAna\n", encoding="utf-8")
     entry = new_entry(recognise(root / "local" / "brat"), root / "local" / "brat", "x")
     assert entry["splits"]["all"]["path"] == "**/*.ann"
+
+
+def test_a_zip_archive_is_entered_by_its_members_and_read_by_ingest(root):
+    for name in ("train", "dev", "test"):
+        write_export(root / "x" / f"{name}.jsonl")
+    (root / "local").mkdir()
+    with zipfile.ZipFile(root / "local" / "corpus.zip", "w") as file:
+        for path in (root / "x").iterdir():
+            file.write(path, f"inner/{path.name}")
+    path = Path("local/corpus.zip")
+    catalog, entry = YamlFile(Path("catalog.yaml")), new_entry(recognise(path), path, "x")
+    assert entry["folder"] == "local" and entry["splits"]["test"]["path"] == "corpus.zip/inner/test.jsonl"
+    put(catalog.tree["corpora"], "packed", quoted(entry))
+    catalog.write()
+    for source in ("packed", "local/corpus.zip"):
+        manifest = ingest(source, root / "data" / source.replace("/", "-"))
+        assert {name: about["sentences"] for name, about in manifest["splits"].items()} == dict.fromkeys(
+            ("train", "validation", "test"), 60
+        )
+
+
+def test_many_files_in_a_zip_archive_are_one_pattern(root):
+    with zipfile.ZipFile(root / "brat.zip", "w") as file:
+        for number in range(12):
+            file.writestr(f"{number:02}.txt", "Ana left.")
+            file.writestr(f"{number:02}.ann", "T1\tPER 0 3\tAna\n")
+    entry = new_entry(recognise(root / "brat.zip"), root / "brat.zip", "x")
+    assert entry["splits"]["all"]["path"] == "brat.zip/*.ann"
 
 
 def test_a_folder_without_training_is_refused_with_its_files(root):

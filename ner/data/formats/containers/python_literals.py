@@ -1,0 +1,70 @@
+"""Records from a .py file that assigns a list of examples, as spaCy 2 took them; the file is read, never run."""
+
+import ast
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ner.data.formats.containers.json_stream import Record
+from ner.data.formats.text_files import Progress, pieces
+from ner.errors import CorpusError
+
+Lists = dict[str, ast.List | ast.Tuple]
+_RECORDS = (ast.Tuple, ast.List, ast.Dict)
+
+
+def literal_records(path: Path, encoding: str = "utf-8", progress: Progress | None = None) -> Iterator[Record]:
+    """Yield the members of the one list in the file whose members are tuples, lists or dicts.
+
+    Raises CorpusError for what is no Python, for no such list or several, and for a member that is no literal.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of escapes that Python does not know
+            tree = ast.parse("".join(pieces(path, encoding, progress)))
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise CorpusError(
+            f"{path.name}, line {getattr(error, 'lineno', 0) or 1}: no valid Python ({getattr(error, 'msg', error)})."
+        ) from None
+    lists = {name: value for name, value in _values(tree) if isinstance(value, ast.List | ast.Tuple)}
+    lists = _with_any(lists, _is_example) or _with_any(lists, lambda member: isinstance(member, _RECORDS))
+    if len(lists) != 1:
+        shown = (
+            f"several lists ({', '.join(lists)}): put each into a file of its own" if lists else "no list of records"
+        )
+        raise CorpusError(f"{path.name} assigns {shown}.")
+    for member in next(iter(lists.values())).elts:
+        try:
+            yield f"line {member.lineno}", _plain(ast.literal_eval(member))
+        except (ValueError, TypeError, MemoryError, RecursionError):
+            raise CorpusError(
+                f"{path.name}, line {member.lineno}: no literal (the file is read, not run): write the value itself."
+            ) from None
+
+
+def _values(tree: ast.Module) -> Iterator[tuple[str, ast.expr | None]]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            yield ast.unparse(node.targets[0]), node.value
+        elif isinstance(node, ast.AnnAssign):
+            yield ast.unparse(node.target), node.value
+        elif isinstance(node, ast.Expr):
+            yield f"line {node.lineno}", node.value
+
+
+def _with_any(lists: Lists, check: Callable[[ast.expr], bool]) -> Lists:
+    return {name: value for name, value in lists.items() if any(map(check, value.elts))}
+
+
+def _is_example(member: ast.expr) -> bool:
+    """Whether a member looks like ("text", {…}), or like {"text": …}."""
+    if isinstance(member, ast.Dict):
+        return any(isinstance(key, ast.Constant) and key.value == "text" for key in member.keys)
+    return isinstance(member, ast.Tuple | ast.List) and len(member.elts) == 2 and isinstance(member.elts[1], ast.Dict)
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with a list for each tuple or set, as JSON has it."""
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    return {str(key): _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
