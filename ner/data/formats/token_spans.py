@@ -94,7 +94,7 @@ def _document(
 
     text = " ".join(token.text for token in tokens)
     unit = record.get("offsets") if record.get("offsets") in UNITS else form.offsets
-    value = record.get(form.spans_field)
+    value = record.get(form.spans_field or "spans")
     items = [] if value is None else span_list(value)
     if items is None:
         raise CorpusError(
@@ -134,7 +134,7 @@ def unit_of_tokens(paths: Sequence[Path], form: Format) -> tuple[str | None, str
             tokens = [token for sentence in sentences_in(record, form, where) for token in sentence]
             if record.get("offsets") in UNITS:
                 return None, ""
-            for item in span_list(record.get(form.spans_field)) or []:
+            for item in span_list(record.get(form.spans_field or "spans")) or []:
                 for start, end, kind, text in spans_in(item, form.labels) or []:
                     readings = [" ".join(tokens[start:end]), " ".join(tokens[start : end + 1])]
                     first = first or (

@@ -5,7 +5,7 @@ and Rasa's `[Ilse](person)` or `[Ilse]{"entity": "person"}`, in its Markdown and
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -133,4 +133,8 @@ def _entity(text: str) -> str | None:
         return None
 
 
-READERS = {BRACKETS: partial(tagged_records, BRACKETS), ANGLES: partial(tagged_records, ANGLES), LINKS: linked_records}
+READERS: dict[str, Callable[[Path, str, Progress | None], Iterator[Record]]] = {
+    BRACKETS: partial(tagged_records, BRACKETS),
+    ANGLES: partial(tagged_records, ANGLES),
+    LINKS: linked_records,
+}
