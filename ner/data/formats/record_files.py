@@ -25,11 +25,12 @@ JSON, PARQUET, ARROW, CSV, PYTHON, WEBANNO = "JSON", "parquet", "Arrow", "CSV", 
 START = 1 << 16  # bytes that are looked at
 SURROGATE = re.compile("[\ud800-\udfff]")
 REPLACEMENT = "\ufffd"
+_WORD = r"\S*[^\s|]\|[^\s|]+\|(?:O|[BIES]-[^\s|]+)"
 SIGNATURES = {  # how the text of a file begins, after white space
     WEBANNO: re.compile(r"#FORMAT=WebAnno TSV 3"),
     "PubTator": re.compile(r"[^\s|]+\|[ta]\|"),
     "HIPE TSV": re.compile(r"(?:#.*\n\s*)*TOKEN\tNE-.*\tMISC"),
-    "WikiNER": re.compile(r"(?:[^\s|]\S*\|[^\s|]+\|(?:O|[BIES]-\S+)[ \t]*)+(?:\n|$)"),
+    "WikiNER": re.compile(rf"{_WORD}(?:[ \t]+{_WORD})*[ \t]*(?:\n|$)"),
 }
 _IS_JSON = re.compile(r'[{"]|\[\s*(?:[\[{"\d-]|\]|$)|\[(?:null|true|false)\b')
 _READERS: dict[str, Callable[[Path, str, Progress | None], Iterator[Record]]] = {

@@ -23,8 +23,8 @@ _TAGS = {
     ),
 }
 _PAIRS = {
-    BRACKETS: re.compile(rf"\[{_NAME}\][^\n]*?\[/(?P=type)\]"),
-    ANGLES: re.compile(r"<(?P<type>[^\W\d][\w.:-]*)(?:\s[^<>\n]*)?>[^\n]*?</(?P=type)\s*>"),
+    BRACKETS: re.compile(rf"\[{_NAME}\][^\n]{{0,500}}?\[/(?P=type)\]"),
+    ANGLES: re.compile(r"<(?P<type>[^\W\d][\w.:-]*)(?:\s[^<>\n]*)?>[^\n]{0,500}?</(?P=type)\s*>"),
     LINKS: re.compile(
         r"\[(?P<text>[^\[\]\n]+)\](?:\((?P<type>[^\W\d][\w.-]*)(?::(?!//)[^()\n]*)?\)|(?P<json>\{[^{}\n]*\}))"
     ),

@@ -12,7 +12,21 @@ from ner.data.formats import FORMATS, Report, read, recognise
 from ner.errors import NerError
 
 SAMPLES = Path(__file__).parents[3] / "data" / "formats"
-SUFFIXES = ("", ".txt", ".tsv", ".csv", ".json", ".jsonl", ".parquet", ".arrow", ".spacy", ".ann", ".conllu")
+SUFFIXES = (
+    "",
+    ".txt",
+    ".tsv",
+    ".csv",
+    ".json",
+    ".jsonl",
+    ".parquet",
+    ".arrow",
+    ".spacy",
+    ".ann",
+    ".conllu",
+    ".py",
+    ".zip",
+)
 WHOLE = [path.read_bytes() for path in sorted(SAMPLES.rglob("*.*")) if path.is_file()]
 EXAMPLES = settings(max_examples=60)
 
