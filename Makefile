@@ -43,7 +43,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev lock new-data train quick card repro up serve bench faults sbom audit test test-operations test-fast check check-docs freeze clean
+.PHONY: help env dev lock new-data train quick card repro up serve bench experiments faults sbom audit test test-operations test-fast check check-docs freeze clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -106,6 +106,9 @@ serve: $(ENV)  ## the champion over HTTP, with a page to try it: make serve [MOD
 
 bench: $(ENV)  ## how fast prediction, training and a run with nothing to do are, as ratios, on an idle machine: make bench [ONLY=training]
 	@cd bench && python -m dvc repro --force --keep-going $(ONLY)
+
+experiments: $(ENV)  ## what the recipe makes of the first 20, 80 and 240 documents, beside a plain Trainer script; goes on where it was stopped (hours)
+	@for n in 20 80 240; do python -m ner.bench.small_corpora --train $$n --validation 40 --test 60 $(ARGS) || exit 1; done
 
 faults: $(DEV)  ## break everything on purpose: processes killed, disks filled, servers gone (half an hour)
 	@NER_FAULTS=1 python -m pytest -n 0 tests/faults

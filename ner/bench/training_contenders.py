@@ -30,31 +30,43 @@ LEARNING_RATE, WEIGHT_DECAY = 2e-5, 0.01  # of the example
 
 
 def plain(base: Path, prepared: Path, batch: int, params: Params, scratch: Path, clock: Clock) -> dict[str, Any]:
-    """Train an epoch over single sentences with the Trainer's defaults, as the guide of transformers does."""
+    """Train an epoch by the plain script."""
+    trainer = plain_trainer(base, prepared, params, scratch, per_device_train_batch_size=batch)
+    trainer.add_callback(clock)
+    trainer.train()
+    return {"precision": "fp32"}
+
+
+def plain_trainer(base: Path, prepared: Path, params: Params, scratch: Path, **written: Any) -> "Plain":
+    """Return the Trainer with its defaults over single sentences, as the guide of transformers has it.
+
+    written: TrainingArguments, other than those of the example.
+    """
     labels, tokenizer = read_manifest(prepared)["labels"], load_tokenizer(base)
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     model = AutoModelForTokenClassification.from_pretrained(base, local_files_only=True, use_safetensors=True, **names)
+    example = {
+        "num_train_epochs": 1,
+        "learning_rate": LEARNING_RATE,
+        "weight_decay": WEIGHT_DECAY,
+        "save_strategy": "no",
+    }
     arguments = TrainingArguments(
         output_dir=str(scratch),
-        num_train_epochs=1,
-        per_device_train_batch_size=batch,
-        learning_rate=LEARNING_RATE,
-        weight_decay=WEIGHT_DECAY,
         use_cpu=not use_gpu(params.train),
-        save_strategy="no",
         report_to=[],
         disable_tqdm=True,
+        **(example | written),
     )
     trainer = Plain(
         model=model,
         args=arguments,
         train_dataset=labelled(tokenizer, read_split(prepared, "train")),
         data_collator=DataCollatorForTokenClassification(tokenizer),
-        callbacks=[clock],
+        processing_class=tokenizer,
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    return {"precision": "fp32"}
+    return trainer
 
 
 class Plain(Trainer):

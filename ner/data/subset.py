@@ -1,4 +1,4 @@
-"""A random subset of the documents of the prepared corpus, for faster search and benchmarks."""
+"""A subset of the documents of the prepared corpus, drawn or the first ones, for faster search and benchmarks."""
 
 import hashlib
 import json
@@ -30,13 +30,32 @@ def part_of(prepared: Path, folder: Path, sweep: SweepParams) -> Path:
         split: _drawn(read_sentences(prepared, split), number, f"params.yaml, sweep.{split}_documents", sweep.seed)
         for split, number in wanted.items()
     }
+    return _write(folder, manifest, tables, [sweep.seed, wanted])
+
+
+def first_of(prepared: Path, folder: Path, wanted: Mapping[str, int]) -> Path:
+    """Return a folder like data/prepared with the first documents of each split, or sentences where no document is
+    known.
+
+    wanted: how many; 0: all of the split.
+    """
+    tables = {}
+    for split, count in wanted.items():
+        tables[split] = table = read_sentences(prepared, split)
+        if count:
+            units, _ = unit_numbers(table["document_id"].to_pylist())
+            tables[split] = table.filter(pa.array(units < count))
+    return _write(folder, read_manifest(prepared), tables, ["first", dict(wanted)])
+
+
+def _write(folder: Path, manifest: Mapping[str, Any], tables: Mapping[str, pa.Table], what: list[Any]) -> Path:
     with replacing_folder(folder) as temporary:
         for split, table in tables.items():
             pq.write_table(table, temporary / f"{split}.parquet")
         splits = {split: _about(temporary, split, table) for split, table in tables.items()}
-        known = json.dumps([manifest["fingerprint"], sweep.seed, wanted])
+        known = json.dumps([manifest["fingerprint"], *what])
         fingerprint = hashlib.sha256(known.encode()).hexdigest()
-        write_json(temporary / MANIFEST, manifest | {"fingerprint": fingerprint, "splits": splits})
+        write_json(temporary / MANIFEST, {**manifest, "fingerprint": fingerprint, "splits": splits})
     return folder
 
 
