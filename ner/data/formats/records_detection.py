@@ -156,7 +156,8 @@ def _record_form(sample: Sequence[Any], path: Path, options: dict[str, Any], see
     if is_most(isinstance(r.get("data"), dict) and ("annotations" in r or "completions" in r) for r in sample):
         return _label_studio(sample, path, options, seen)
     names = list(dict.fromkeys(name for record in sample for name in record))
-    for form in (token_spans_form, _tokens_form):
+    forms = (_tokens_form, token_spans_form)
+    for form in reversed(forms) if "spans_field" in options else forms:
         if fields := form(sample, names, path, options, seen):
             return fields
     return _spans_form(sample, names, path, options, seen)

@@ -56,7 +56,8 @@ def sentences_in(record: Any, form: Format, where: Where) -> list[list[str]]:
 def read_token_spans(path: Path, form: Format, report: Report, progress: Progress | None = None) -> Iterator[Document]:
     """Yield a document per record, or where the format knows no documents one per sentence."""
     for place, record in records(path, form.encoding, form.separator, progress):
-        where = Where(path.name, place, path.stem if place == "the file" else place)
+        stem = path.parent.name if path.parent.suffix else path.stem  # INCEpTION writes a.txt/user.tsv
+        where = Where(path.name, place, stem if place == "the file" else place)
         sentences = sentences_in(record, form, where)
         where = where._replace(document=str(record.get(form.document_field) or name_of(record) or where.document))
         report.documents_in += 1

@@ -54,6 +54,7 @@ def tagged_records(
     """
     tag = _TAGS[kind]
     closed = {m["type"] for _, line in lines(path, encoding) for m in tag.finditer(line) if m["close"]}
+    types = {name for name in closed if name.lower() not in _STRUCTURE}
     passage, first, depth = "", 0, 0
     for number, line in chain(lines(path, encoding, progress), [(0, "")]):
         if passage and (not line.strip() or depth <= 0):
@@ -63,12 +64,8 @@ def tagged_records(
             passage, depth = "", 0
         if line.strip() and not _DECLARATION.fullmatch(line):
             passage, first = (f"{passage}\n{line}", first) if passage else (line, number)
-            marks = [m["close"] for m in tag.finditer(line) if m["type"] in closed and not _is_structure(m)]
+            marks = [m["close"] for m in tag.finditer(line) if m["type"] in types]
             depth += marks.count("") - marks.count("/")
-
-
-def _is_structure(mark: re.Match[str]) -> bool:
-    return mark["type"].lower() in _STRUCTURE and not _KIND.search(mark["attributes"])
 
 
 def _untagged(passage: str, tag: re.Pattern[str], closed: set[str], has_escapes: bool) -> dict[str, Any]:
@@ -80,7 +77,7 @@ def _untagged(passage: str, tag: re.Pattern[str], closed: set[str], has_escapes:
             continue
         part = passage[last : mark.start()]
         text, last = text + (html.unescape(part) if has_escapes else part), mark.end()
-        if _is_structure(mark):
+        if mark["type"].lower() in _STRUCTURE:
             continue
         kind = _KIND.search(mark["attributes"])
         if not mark["close"]:

@@ -81,9 +81,10 @@ def test_webanno_chooses_the_layer_of_names_and_takes_another_that_is_named(tmp_
 def test_webanno_across_sentences_without_a_value_and_a_folder_of_documents(tmp_path):
     head = "#FORMAT=WebAnno TSV 3.2\n#T_SP=x.NamedEntity|value\n\n"
     rows = "#Text=Bo\n1-1\t0-2\tBo\tPER[1]\t\n\n#Text=Ek kam\n2-1\t3-5\tEk\tPER[1]\t\n2-2\t6-9\tkam\t*\t\n"
-    for name in ("a/u.tsv", "b/u.tsv"):
+    for name in ("a.txt/u.tsv", "b.txt/u.tsv"):
         content(tmp_path / name, head + rows)
     recognised, documents, report = taken(tmp_path)
+    assert [document.name for document in documents] == ["a.txt", "b.txt"]
     assert recognised.format.documents == "files" and entities(documents) == [[("PER", "Bo Ek")]] * 2
     assert [problem.cause for problem in report.listed] == ["no type"] * 2
 
@@ -251,6 +252,19 @@ def test_marks_in_a_text_that_lack_a_half_or_are_nested_are_listed(tmp_path):
     _, documents, report = taken(content(tmp_path / "x.txt", text))
     assert entities(documents) == [[("ORG", "University of Oslo")], TWO]
     assert [problem.cause for problem in report.listed] == ["nested"]
+
+
+def test_elements_of_structure_are_no_entities(tmp_path):
+    text = '<doc type="news">\n<p>\n<rs type="person">Bo</rs> came.</p>\n</doc>\n'
+    _, documents, report = taken(content(tmp_path / "x.xml.txt", text))
+    assert entities(documents) == [[("person", "Bo")]] and not report.listed
+
+
+def test_tags_beside_spans_are_what_is_read_unless_the_spans_are_named(tmp_path):
+    record = {"tokens": ["Ilse", "Brandt", "left"], "tags": ["B-PER", "I-PER", "O"], "spans": [[2, 2, "V"]]}
+    path = content(tmp_path / "x.json", [record])
+    assert entities(taken(path)[1]) == [[("PER", "Ilse Brandt")]]
+    assert entities(taken(path, spans_field="spans", offsets="inclusive")[1]) == [[("V", "left")]]
 
 
 def test_rasas_json_and_links_that_are_no_entities(tmp_path):
