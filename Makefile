@@ -104,7 +104,7 @@ up: $(ENV)  ## Prefect server, MLflow server, a worker and the watch of promotio
 serve: $(ENV)  ## the champion over HTTP, with a page to try it: make serve [MODEL=ner/1] [SHADOW=ner@challenger] [CANARY=0.1]
 	@python -m ner serve $(if $(MODEL),--model="$(MODEL)") $(if $(SHADOW),--shadow="$(SHADOW)") $(if $(CANARY),--canary="$(CANARY)")
 
-bench: $(ENV)  ## how fast prediction, training and a run with nothing to do are, as ratios, on an idle machine: make bench [ONLY=training]
+bench: $(ENV)  ## how fast prediction, training and serving are, as ratios, on an idle machine: make bench [ONLY=training]
 	@cd bench && python -m dvc repro --force --keep-going $(ONLY)
 
 experiments: $(ENV)  ## what the recipe makes of the first 20, 80 and 240 documents, beside a plain Trainer script; goes on where it was stopped (hours)

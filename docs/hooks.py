@@ -203,88 +203,6 @@ def results() -> str:
     return "\n\n".join(both)
 
 
-def faults() -> str:
-    """What was broken on purpose and what happened, of reports/faults.json."""
-    rows = [
-        (
-            row["fault"],
-            row["made"],
-            row["saw"],
-            f"{row['first_message_s']:g} s" if row["first_message_s"] else "–",
-            row["outcome"],
-        )
-        for row in json.loads((ROOT / "reports/faults.json").read_text(encoding="utf-8"))
-    ]
-    return table(("fault", "how it was made", "what the person saw", "first message after", "outcome"), rows)
-
-
-def gpu() -> str:
-    """The logbook of trainings on a GPU, of reports/gpu.json."""
-    log = json.loads((ROOT / "reports/gpu.json").read_text(encoding="utf-8"))
-    about = (
-        f"{log['what']}. {log['gpu']}, driver {log['driver']}, {log['cores']} cores, Python {log['python']}, "
-        + ", ".join(f"{name} {version}" for name, version in log["packages"].items())
-    )
-    head = (
-        "steps are",
-        "`train`",
-        "machine",
-        "alone",
-        "steps",
-        "training, s",
-        "ms a step, 10–60",
-        "ms a step, 300–390",
-        "validation F1",
-        "GPU memory, MB",
-    )
-    keys = (
-        "machine_start",
-        "alone",
-        "steps",
-        "seconds",
-        "ms_a_step_from_10_to_60",
-        "ms_a_step_from_300_to_390",
-        "validation_f1",
-        "peak_gpu_mb",
-    )
-    runs = [
-        (
-            run["steps_are"],
-            ", ".join(f"{key} {value}" for key, value in run["train"].items()),
-            *(shown(run.get(key)) for key in keys),
-        )
-        for run in log["runs"]
-    ]
-    sizes = table(
-        ("subwords a batch", "subwords a second", "memory, GB"),
-        [[f"{size[key]:,}" for key in ("batch", "subwords_per_second", "gb")] for size in log["probe"]["sizes"]],
-    )
-    notes = "\n".join(f"- {note}." for note in log["notes"])
-    rates = [
-        (f"{kind}, {name}", f"{row['words_per_second']:,.0f}", f"{row[ratio]['median']:.2f}")
-        for kind, ratio in (("training", "ratio_to_batch_16"), ("evaluation", "ratio"))
-        for name, row in log[f"bench_{kind}"]["contenders"].items()
-    ]
-    return "\n\n".join(
-        [
-            f"{about}.",
-            notes,
-            table(head, runs),
-            "## Words a second",
-            table(("", "words a second", "ratio"), rates),
-            "## Batch size",
-            sizes,
-        ]
-    )
-
-
-def shown(value: Any) -> str:
-    """A value of the logbook as a cell."""
-    if value is None or isinstance(value, bool):
-        return {None: "–", True: "yes", False: "no"}[value]
-    return f"{value:.4f}" if value < 1 else f"{value:g}"
-
-
 def small_corpora() -> str:
     """Trainings on little data, as reports/experiments/small_corpora.csv has them."""
     with (ROOT / "reports/experiments/small_corpora.csv").open(encoding="utf-8", newline="") as file:
@@ -298,7 +216,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "targets": targets,
     "results": results,
-    "faults": faults,
-    "gpu": gpu,
     "small_corpora": small_corpora,
 }

@@ -73,7 +73,6 @@ PROGRAMS = {
         DEVELOP, "ner.bench.prediction:main", "Measure the speed of prediction, against transformers.pipeline."
     ),
     "bench-training": Program(DEVELOP, "ner.bench.training:main", "Measure the speed of training, against a script."),
-    "bench-pipeline": Program(DEVELOP, "ner.bench.pipeline:main", "Measure a run with nothing to do."),
     "bench-serving": Program(DEVELOP, "ner.bench.serving:main", "Measure serving, against mlflow models serve."),
 }
 

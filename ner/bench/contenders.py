@@ -21,14 +21,10 @@ from ner.tags import tags_to_spans
 Entities = set[tuple[int, int, str]]  # start, end, type; code points of the tokens with a space between
 Contender = Callable[[Sequence[list[str]]], list[Entities]]
 
-PIPELINE, PIPELINE_32, PIPELINE_FIRST = "pipeline", "pipeline, batch_size=32", "pipeline, aggregation first"
-OPTIONS: dict[str, dict[str, Any]] = {
-    PIPELINE: {},
-    PIPELINE_32: {"batch_size": 32},
-    PIPELINE_FIRST: {"aggregation_strategy": "first"},
-}
+PIPELINE, PIPELINE_32 = "pipeline", "pipeline, batch_size=32"
+OPTIONS: dict[str, dict[str, Any]] = {PIPELINE: {}, PIPELINE_32: {"batch_size": 32}}
 CORE, CORE_BF16, CORE_ONNX, CORE_INT8 = "core fp32", "core bf16", "core onnx", "core onnx-int8"
-NAMES = (PIPELINE, PIPELINE_32, PIPELINE_FIRST, CORE, CORE_BF16, CORE_ONNX, CORE_INT8)
+NAMES = (PIPELINE, PIPELINE_32, CORE, CORE_BF16, CORE_ONNX, CORE_INT8)
 FORMATS = {CORE_ONNX: FP32, CORE_INT8: INT8}
 
 
@@ -59,24 +55,18 @@ def core(tagger: Tagger) -> Contender:
 
 
 def pipeline(tagger: Tagger, **options: Any) -> Contender:
-    """Return transformers.pipeline on the same weights, given words.
-
-    Without aggregation, its default, it returns subwords.
-
-    An aggregation makes entities of them itself, but takes a mark inside of a token, as in U.S., for a word of its own.
-    """
+    """Return transformers.pipeline on the same weights, given words; of its subwords the first of each word counts."""
     import transformers
 
     annotator: Any = transformers.pipeline(
         "token-classification", model=tagger.model, tokenizer=tagger.tokenizer, **options
     )
-    decode = aggregated if "aggregation_strategy" in options else by_first_subword
 
     def run(sentences: Sequence[list[str]]) -> list[Entities]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             predictions = annotator(list(sentences), is_split_into_words=True, delimiter=" ")
-        return [decode(tokens, each) for tokens, each in zip(sentences, predictions, strict=True)]
+        return [by_first_subword(tokens, each) for tokens, each in zip(sentences, predictions, strict=True)]
 
     return run
 
@@ -85,11 +75,6 @@ def by_first_subword(tokens: Sequence[str], subwords: Sequence[dict[str, Any]]) 
     """Return entities of the tags that the first subword of each token has, as the model was trained."""
     tags = {int(subword["start"]): subword["entity"] for subword in subwords}
     return gold(tokens, [tags.get(start, "O") for start, _ in places(tokens)])
-
-
-def aggregated(tokens: Sequence[str], entities: Sequence[dict[str, Any]]) -> Entities:
-    """Return the pipeline's own entities."""
-    return {(int(entity["start"]), int(entity["end"]), entity["entity_group"]) for entity in entities}
 
 
 def gold(tokens: Sequence[str], tags: Sequence[str]) -> Entities:

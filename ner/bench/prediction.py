@@ -19,8 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ner.bench.report import REPORT, busy, check_names, machine, machine_line, percent, ratio, spread, turns
-from ner.common.files import write_json, write_text
+from ner.bench.report import busy, check_names, machine, machine_line, percent, publish, ratio, spread, turns
 from ner.common.tables import markdown_table
 from ner.data.prepared import read_manifest, read_split, to_tags
 from ner.errors import NerError
@@ -154,6 +153,4 @@ def main(
 
     check_names("contender", contender or (), NAMES)
     report = bench(Path(), contender or list(NAMES), sentences, rounds)
-    write_json(REPORT / "prediction.json", report)
-    write_text(REPORT / "prediction.md", markdown(report))
-    print("\n" + markdown(report), flush=True)
+    publish("prediction", report, markdown(report))

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from ner.common.files import write_json, write_text
 from ner.common.provenance import cpu_name, package_versions, usable_cores
 from ner.errors import ParamsError
 
@@ -52,6 +53,13 @@ def busy(about: Mapping[str, Any], effect: str = "the numbers are off") -> str:
     if about["cores_busy_before"] < BUSY * about["cores"]:
         return ""
     return f"\n**Other programs ran meanwhile: {effect}. Run it again on an idle machine.**\n"
+
+
+def publish(name: str, report: Mapping[str, Any], markdown: str) -> None:
+    """Write the results and their table to reports/bench, and print the table."""
+    write_json(REPORT / f"{name}.json", report)
+    write_text(REPORT / f"{name}.md", markdown)
+    print(f"\n{markdown}", flush=True)
 
 
 def spread(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:

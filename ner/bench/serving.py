@@ -27,8 +27,7 @@ import psutil
 import typer
 
 from ner.bench.prediction import PREPARED, draw
-from ner.bench.report import REPORT, busy, check_names, machine, machine_line, ratio, spread, turns
-from ner.common.files import write_json, write_text
+from ner.bench.report import busy, check_names, machine, machine_line, publish, ratio, spread, turns
 from ner.common.loopback import HOST, free_port
 from ner.common.process import GUARD, stop_group
 from ner.common.sqlite import sqlite_uri
@@ -204,35 +203,13 @@ def markdown(report: Mapping[str, Any]) -> str:
     base, about, rows = report["base"], report["machine"], []
     for name, loads in report["contenders"].items():
         for clients, entry in loads.items():
-            numbers = [f"{entry[key]:.0f}" for key in ("p50_ms", "p99_ms", "errors")]
-            cpu, memory = f"{entry['cpu_ms']:.1f}", f"{entry['memory_mb']:.0f}"
-            words = f"{entry['requests_per_second'] * report['words_per_text']:.0f}"
-            speed = f"{entry['requests_per_second']:.1f}"
-            rows.append(
-                [
-                    name,
-                    clients,
-                    speed,
-                    words,
-                    *numbers,
-                    cpu,
-                    memory,
-                    ratio(entry["ratio"]),
-                    ratio(entry["ratio_of_cpu"]),
-                ]
-            )
-    columns = [
-        "",
-        "clients",
-        "requests/s",
-        "words/s",
-        "p50, ms",
-        "p99, ms",
-        "errors",
-        "CPU, ms a request",
-        "memory, MB",
-    ]
-    columns += [f"x {base}", "the same in CPU time"]
+            speed, digits = entry["requests_per_second"], {"cpu_ms": 1}
+            keys = ("p50_ms", "p99_ms", "errors", "cpu_ms", "memory_mb")
+            numbers = [f"{entry[key]:.{digits.get(key, 0)}f}" for key in keys]
+            ratios = [ratio(entry[key]) for key in ("ratio", "ratio_of_cpu")]
+            rows.append([name, clients, f"{speed:.1f}", f"{speed * report['words_per_text']:.0f}", *numbers, *ratios])
+    columns = ["", "clients", "requests/s", "words/s", "p50, ms", "p99, ms", "errors", "CPU, ms a request"]
+    columns += ["memory, MB", f"x {base}", "the same in CPU time"]
     return (
         f"# Speed of serving\n\n{markdown_table(columns, rows)}\n\n"
         f"{report['texts']} sentences of validation, {report['words_per_text']} words on average, one a request; each "
@@ -250,6 +227,4 @@ def main(
     """Measure serving, and write and print the table. Raises NerError."""
     check_names("contender", contender or (), NAMES)
     report = bench(Path(), contender or list(NAMES), seconds, rounds)
-    write_json(REPORT / "serving.json", report)
-    write_text(REPORT / "serving.md", markdown(report))
-    print("\n" + markdown(report), flush=True)
+    publish("serving", report, markdown(report))

@@ -100,7 +100,13 @@ def count(gold: Tags, predicted: Tags) -> EntityCounts:
 
     Raises TagError for a tag that is no IOB2 tag, CorpusError where lengths differ.
     """
-    check_lengths(gold, predicted)
+    if len(gold) != len(predicted):
+        raise CorpusError(f"{len(gold)} sentences of gold tags, {len(predicted)} of predicted ones: both must have all")
+    for index, (gold_tags, others) in enumerate(zip(gold, predicted, strict=True)):
+        if len(gold_tags) != len(others):
+            raise CorpusError(
+                f"sentence {index}: {len(gold_tags)} gold tags, {len(others)} predicted tags: give every token one of each"
+            )
     tokens = correct_tokens = 0
     sums: list[tuple[Counter[str], ...]] = [(Counter(), Counter(), Counter()) for _ in Readings._fields]
     for (ours, theirs), times in Counter(zip(map(tuple, gold), map(tuple, predicted), strict=True)).items():
@@ -111,17 +117,6 @@ def count(gold: Tags, predicted: Tags) -> EntityCounts:
                 for span in spans:
                     counter[span.type] += times
     return EntityCounts(tokens, correct_tokens, *(_by_type(*counters) for counters in sums))
-
-
-def check_lengths(gold: Tags, other: Tags, what: str = "predicted tags") -> None:
-    """Raise CorpusError unless there is one of `other` for every gold tag."""
-    if len(gold) != len(other):
-        raise CorpusError(f"{len(gold)} sentences of gold tags, {len(other)} of {what}: both must hold every sentence")
-    for index, (gold_tags, others) in enumerate(zip(gold, other, strict=True)):
-        if len(gold_tags) != len(others):
-            raise CorpusError(
-                f"sentence {index}: {len(gold_tags)} gold tags, {len(others)} {what}: give every token one of each"
-            )
 
 
 def _by_type(gold: Counter[str], predicted: Counter[str], correct: Counter[str]) -> dict[str, Counts]:

@@ -49,7 +49,6 @@ def evaluate(params: Params, prepared: Path, reports: Path) -> dict[str, Any]:
     write_tables(reports, {name: own.tables for name, own in scored.items()})
     reports_of = (f"{name}\n{conlleval.report(own.counts)}" for name, own in scored.items())
     write_text(reports / "conlleval.txt", "\n".join(reports_of))
-    write_json(reports / "disagreements.json", {name: own.differing for name, own in scored.items()})
     write_json(reports / "metrics.json", metrics)
     write_json(reports / "scores.json", headline(metrics))
     return metrics

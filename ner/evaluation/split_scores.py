@@ -36,7 +36,7 @@ from ner.evaluation.bootstrap import MEASURES, f1, interval, intervals, resample
 from ner.evaluation.calibration import Loss, bin_sums, expected_calibration_error, reliability_of
 from ner.evaluation.counts import EntityCounts, count
 from ner.evaluation.error_analysis import CATEGORIES, confusion, mistakes
-from ner.evaluation.scoring import LISTED, differences, scores_of
+from ner.evaluation.scoring import disagreements, scores_of
 from ner.evaluation.slices import (
     VALUES,
     Mentions,
@@ -116,7 +116,6 @@ class Sums:
     document: EntityCounts  # sentences read with their neighbours
     sentence: EntityCounts  # each by itself
     disagreements: int  # sentences that seqeval's two readings read differently
-    differing: list[dict[str, Any]]  # the first LISTED of them
     kept: np.ndarray  # kept_counts
     fitted: np.ndarray  # ner.evaluation.calibration.bin_sums of the scores with the temperature,
     unfitted: np.ndarray  # and without it
@@ -128,8 +127,7 @@ class Sums:
     predicted_words: int
 
     def __add__(self, other: "Sums") -> "Sums":
-        sums = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
-        return Sums(**sums | {"differing": sums["differing"][:LISTED]})
+        return Sums(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
 
 def marked(part: Predictions, tags: Tags, temperature: float) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -140,17 +138,13 @@ def marked(part: Predictions, tags: Tags, temperature: float) -> tuple[pd.DataFr
     return gold, predicted
 
 
-def part_sums(
-    part: Predictions, tags: Tags, gold: pd.DataFrame, predicted: pd.DataFrame, temperature: float, first: int = 0
-) -> Sums:
-    """Return the sums of a part. first: the index in the split of its first sentence."""
+def part_sums(part: Predictions, tags: Tags, gold: pd.DataFrame, predicted: pd.DataFrame, temperature: float) -> Sums:
+    """Return the sums of a part."""
     wrong, ids = mistakes(gold, predicted), part.gold_ids()
-    parted = differences(part.gold, tags, part.tokens, first=first)
     unfitted = entity_scores(predicted, part.by_sentence(part.probabilities(1.0)), part.labels)
     return Sums(
         **counts_by_context(part, tags),
-        disagreements=parted["sentences"],
-        differing=parted["listed"],
+        disagreements=disagreements(part.gold, tags),
         kept=kept_counts(predicted, len(gold)),
         fitted=bin_sums(predicted["score"], predicted["correct"]),
         unfitted=bin_sums(unfitted, predicted["correct"]),
@@ -183,13 +177,10 @@ def kept_counts(predicted: pd.DataFrame, gold: int) -> np.ndarray:
 
 
 class Scored(NamedTuple):
-    """The scores of a split. scores: the block of metrics.json. tables: by file name. differing: the first sentences in
-    which default and strict differ. counts: in the context of training.
-    """
+    """scores: the block of metrics.json of a split. tables: by file name. counts: in the context of training."""
 
     scores: dict[str, Any]
     tables: Tables
-    differing: list[dict[str, Any]]
     counts: EntityCounts
 
 
@@ -209,7 +200,7 @@ def score_split(
     scores |= _summary(sums, outline, intervals(overall, params.confidence))
     tables = _tables(sums, scores, counts, resamples, params)
     main = sums.document if outline.context == "document" else sums.sentence
-    return Scored(scores, tables, sums.differing, main)
+    return Scored(scores, tables, main)
 
 
 class _Counts:
@@ -226,7 +217,7 @@ class _Counts:
         own = slice(self.done, self.done + len(part.tokens))
         tags = part.tags(part.logits)
         gold, predicted = marked(part, tags, temperature)
-        sums = part_sums(part, tags, gold, predicted, temperature, first=self.done)
+        sums = part_sums(part, tags, gold, predicted, temperature)
         units, places = self.outline.units[own], self.outline.places
         gold_rows, found_rows = (
             add_features(table, part.tokens, None if places is None else places[own], self.known)

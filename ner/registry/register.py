@@ -55,7 +55,7 @@ DIRTY = {True: "true", False: "false", None: "unknown"}
 NO_FLOW = "none"  # the tag flow_run_id of a version whose training no flow started
 MARKER = Path("mlflow/data/registered.json")
 LOGGED = (
-    "card.md", "conlleval.txt", "confusion.csv", "data_docs", "disagreements.json", "documents.csv", "gate.json",
+    "card.md", "conlleval.txt", "confusion.csv", "data_docs", "documents.csv", "gate.json",
     "history.csv", "label_issues.csv", "loss.csv", "metrics.json", "per_type.csv", "reliability.csv",
     "seeds.csv", "seeds.json", "slices.csv", "thresholds.csv", "training.json", "validation.json",
 )  # fmt: skip

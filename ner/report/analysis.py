@@ -68,7 +68,6 @@ def analyse(reports: Path) -> dict[str, Any]:
         metrics=metrics,
         training=read_json(reports / "training.json"),
         tables=tables,
-        disagreements=read_json(reports / "disagreements.json"),
         mistakes=by_split,
         label_issues=issue_table,
         tokens={name: dict(zip(p.sentence_ids, p.tokens, strict=True)) for name, p in splits.items()},

@@ -34,12 +34,11 @@ MAX_TEXT = 240  # characters of a cell, or of a part of a sentence
 
 @dataclass(frozen=True)
 class Findings:
-    """The content of the page. mistakes, tokens, disagreements: by split; tokens: of each sentence_id."""
+    """The content of the page. mistakes, tokens: by split; tokens: of each sentence_id."""
 
     metrics: dict[str, Any]
     training: dict[str, Any]
     tables: dict[str, pd.DataFrame]  # of the CSV files, by name
-    disagreements: dict[str, list[dict[str, Any]]]
     mistakes: dict[str, pd.DataFrame]  # as in reports/mistakes
     label_issues: pd.DataFrame  # of ner.report.label_issues
     tokens: dict[str, dict[int, list[str]]]
@@ -71,7 +70,6 @@ def render(findings: Findings) -> str:
             documents={split: _worst(findings.tables["documents"], split) for split in SPLITS},
             mistakes={split: _mistake_rows(findings, split) for split in SPLITS},
             label_issues=_issue_rows(findings),
-            disagreements={split: _disagreement_rows(findings.disagreements.get(split, [])) for split in SPLITS},
             totals={split: len(table) for split, table in findings.mistakes.items()},
             issues=len(findings.label_issues),
             max_rows=MAX_ROWS,
@@ -188,23 +186,6 @@ def _issue_rows(findings: Findings) -> list[dict[str, Any]]:
     for row in rows:
         tokens = findings.tokens[row["split"]][row["sentence_id"]]
         row["parts"] = excerpt(tokens, annotated=(row["start"], row["end"]))
-    return rows
-
-
-def _disagreement_rows(listed: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return sentences that default and strict count differently, with where an entity begins in only one of the
-    two.
-    """
-    rows = []
-    for sentence in listed:
-        differing = [
-            span
-            for side in ("gold_spans", "predicted_spans")
-            for span in sentence["default"][side]
-            if span not in sentence["strict"][side]
-        ]
-        place = (differing[0]["start"], differing[0]["end"]) if differing else None
-        rows.append({**sentence, "parts": excerpt(sentence["tokens"], predicted=place)})
     return rows
 
 

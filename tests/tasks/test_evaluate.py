@@ -4,8 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from functools import partial, reduce
-from operator import add
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +26,8 @@ from ner.errors import CorpusError, ParamsError
 from ner.evaluation.corrected_test import corrected_scores
 from ner.evaluation.run import evaluate
 from ner.evaluation.scores_table import scores_table
-from ner.evaluation.scoring import LISTED, score
-from ner.evaluation.split_scores import marked, part_sums, read_training
+from ner.evaluation.scoring import score
+from ner.evaluation.split_scores import read_training
 from ner.params import EvaluationParams
 from ner.tracking.runs import flat_metrics
 
@@ -39,7 +38,6 @@ WRITTEN = (
     "metrics.json",
     "scores.json",
     "conlleval.txt",
-    "disagreements.json",
     *(f"{table}.csv" for table in TABLES),
     *(f"plots/{name}.csv" for name in ("per_type", "thresholds", "confusion")),
 )
@@ -158,7 +156,6 @@ def test_a_higher_threshold_keeps_fewer_entities(reports, metrics):
 
 
 def test_valid_tags_leave_nothing_for_the_ways_to_differ_in(reports, metrics):
-    assert json.loads((reports / "disagreements.json").read_text())["validation"] == []
     assert metrics["validation"]["disagreements"] == 0
     assert metrics["validation"]["f1_strict"] == metrics["validation"]["f1"]
 
@@ -228,15 +225,6 @@ def test_sentences_of_training_are_found_whichever_part_of_it_they_are_in(prepar
     own = distinct_sentences(read_split(prepared, "train").tokens) | {b"of no part"}
     _, shared = read_training(prepared, {"all but one": own, "none": set()})
     assert len(own) > 4 and shared == {"all but one": (len(own) - 1) / len(own), "none": 0.0}
-
-
-def test_of_many_sentences_that_the_ways_read_differently_parts_keep_the_first(prepared):
-    part = orphans(stored(prepared, "train"))
-    tags = part.tags(part.logits)
-    one = part_sums(part, tags, *marked(part, tags, 1.0), 1.0)
-    many = reduce(add, [one] * (LISTED + 1))
-    assert many.disagreements == (LISTED + 1) * one.disagreements > LISTED
-    assert many.differing == (one.differing * LISTED)[:LISTED]
 
 
 def test_a_split_without_sentences_scores_zero(prepared, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from ner.evaluation.counts import count
 from ner.evaluation.error_analysis import CATEGORIES
-from ner.evaluation.scoring import differences, ways_of
+from ner.evaluation.scoring import ways_of
 from ner.report.label_issues import COLUMNS
 from ner.report.report_page import MAX_ROWS, Findings, excerpt, render
 
@@ -65,7 +65,6 @@ def findings(tmp_path: Path, words: list[str], kind: str = "PER", mistakes: int 
     issue = [1, "test", 3, 0, 12, words[0], f"B-{kind}", "O", 0.9912, " ".join(words), 0, 1]
     numbers = {"precision": 0.9, "recall": 0.8, "f1": 0.85, "f1_low": 0.8, "f1_high": 0.9}
     numbers |= {"split": "test", "correct": 8, "predicted": 9, "support": 10}
-    both = [differences(tags, read, [words])["listed"]] * 2
     return Findings(
         metrics=metrics([kind], tags, read),
         training={
@@ -81,7 +80,6 @@ def findings(tmp_path: Path, words: list[str], kind: str = "PER", mistakes: int 
             ),
             "documents": pd.DataFrame([{**numbers, "document_id": 9, "sentences": 4}]),
         },
-        disagreements=dict(zip(("validation", "test"), both, strict=True)),
         mistakes={split: pd.DataFrame(rows) for split in ("validation", "test")},
         label_issues=pd.DataFrame([issue], columns=[*COLUMNS, "start", "end"]),
         tokens={split: {0: words} for split in ("validation", "test")},
