@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ner.batch.chunks import Chunk
-from ner.batch.model import Model, annotate_inputs, code_digest, observe_inputs
+from ner.batch.model import Model, code_digest, read_inputs
 from ner.errors import NerError
 
 CHUNKS_A_WORKER = 3  # one at work, the others on their way
@@ -34,7 +34,7 @@ def engine(
     """Give a function that finds the entities of chunks. Raises NerError where there is no such cluster."""
     if cluster is None:
         arguments: tuple[bool, Model, float, str, int | None] = (observe, model, min_score, code_digest(), None)
-        yield lambda chunks: ((chunk, *read([row.input for row in chunk.rows], *arguments)) for chunk in chunks)
+        yield lambda chunks: ((chunk, *read_inputs([row.input for row in chunk.rows], *arguments)) for chunk in chunks)
         return
     with connect(cluster) as (client, threads):
         arguments = (observe, model, min_score, code_digest(), threads)
@@ -109,22 +109,12 @@ def first_done(client: Any, where: str, futures: list[Any]) -> Any:
             raise NerError(f"no worker of {where} is left: start some; {GO_ON}.")
 
 
-def on_worker(
-    inputs: list[Any], observe: bool, model: Model, min_score: float, code: str, threads: int | None
-) -> tuple[Entities, Observed]:
-    """Run `read` on a worker."""
+def on_worker(inputs: list[Any], *arguments: Any) -> tuple[Entities, Observed]:
+    """Run `read_inputs` on a worker; without a number of threads with as many as the worker has."""
     from distributed import get_worker
 
-    return read(inputs, observe, model, min_score, code, threads or get_worker().state.nthreads)
-
-
-def read(
-    inputs: list[Any], observe: bool, model: Model, min_score: float, code: str, threads: int | None
-) -> tuple[Entities, Observed]:
-    """Return the entities of each input and, where asked for, what monitoring keeps of it."""
-    if observe:
-        return observe_inputs(model, inputs, min_score, code, threads)
-    return annotate_inputs(model, inputs, min_score, code, threads), None
+    *others, threads = arguments
+    return read_inputs(inputs, *others, threads or get_worker().state.nthreads)
 
 
 @contextmanager

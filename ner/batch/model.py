@@ -1,7 +1,7 @@
 """The model of a batch: an alias becomes a number once, so that every row is of one version; loaded once a process.
 
 model = fetch(choose("ner@champion"), Path("out.parquet.parts/model"))     # or ner/3, or a folder
-annotate_inputs(model, ["Marta Okafor joined Helvion Steel."], 0.0, code_digest(), None)
+read_inputs(["Marta Okafor joined Helvion Steel."], False, model, 0.0, code_digest(), None)
 """
 
 import hashlib
@@ -87,25 +87,21 @@ def code_digest() -> str:
     return hashlib.sha256("".join(sha256_file(path) for path in code_files().values()).encode()).hexdigest()
 
 
-def annotate_inputs(
-    model: Model, inputs: list[Any], min_score: float, code: str, threads: int | None
-) -> list[list[dict[str, Any]]]:
-    """Return the entities of each input, here or on a worker. code: the asker's code_digest(); threads: see `load`."""
-    from ner.inference.annotate import annotate
+def read_inputs(
+    inputs: list[Any], observe: bool, model: Model, min_score: float, code: str, threads: int | None
+) -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]] | None]:
+    """Return the entities of each input and, where asked for, what monitoring keeps of it, here or on a worker.
 
-    with _ONE_AT_A_TIME:
-        return annotate(load(model, code, threads), inputs, min_score=min_score)
-
-
-def observe_inputs(
-    model: Model, inputs: list[Any], min_score: float, code: str, threads: int | None
-) -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]:
-    """Return the entities of each input, and what monitoring keeps of it (ner.inference.observation)."""
+    code: the asker's code_digest(); threads: see `load`.
+    """
     from ner.inference.annotate import annotate
     from ner.inference.observation import Reading, Vocabulary
 
     with _ONE_AT_A_TIME:
-        reading = Reading(load(model, code, threads), Vocabulary.read(model.folder))
+        tagger = load(model, code, threads)
+        if not observe:
+            return annotate(tagger, inputs, min_score=min_score), None
+        reading = Reading(tagger, Vocabulary.read(model.folder))
         predictions = annotate(reading, inputs)
         observed = reading.observations(predictions)
     return [[entity for entity in entities if entity["score"] >= min_score] for entities in predictions], observed

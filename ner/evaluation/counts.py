@@ -101,11 +101,13 @@ def count(gold: Tags, predicted: Tags) -> EntityCounts:
     Raises TagError for a tag that is no IOB2 tag, CorpusError where lengths differ.
     """
     if len(gold) != len(predicted):
-        raise CorpusError(f"{len(gold)} sentences of gold tags, {len(predicted)} of predicted ones: both must have all")
+        raise CorpusError(
+            f"{len(gold)} sentences of gold tags, {len(predicted)} of predicted tags: both must hold every one"
+        )
     for index, (gold_tags, others) in enumerate(zip(gold, predicted, strict=True)):
         if len(gold_tags) != len(others):
             raise CorpusError(
-                f"sentence {index}: {len(gold_tags)} gold tags, {len(others)} predicted tags: give every token one of each"
+                f"sentence {index}: {len(gold_tags)} gold tags, {len(others)} predicted tags: a token needs one of each"
             )
     tokens = correct_tokens = 0
     sums: list[tuple[Counter[str], ...]] = [(Counter(), Counter(), Counter()) for _ in Readings._fields]

@@ -21,7 +21,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-CATEGORIES = ("boundary", "type", "both", "missed", "invented")
+CATEGORIES = {
+    "boundary": "right type, wrong boundaries",
+    "type": "right boundaries, wrong type",
+    "both": "overlaps, but wrong in both",
+    "missed": "nothing predicted there",
+    "invented": "nothing annotated there",
+}
 BOTH_SIDES, GOLD_ONLY, PREDICTED_ONLY = "gold and predicted", "gold", "predicted"
 NONE = "no entity"
 COLUMNS = [

@@ -6,7 +6,7 @@ Colours are those of Okabe and Ito, "Color Universal Design" (2008), which colou
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,7 +81,8 @@ def shown(name: str) -> str:
     name = re.sub(r"\s", " ", name)
     if len(name) > MAX_NAME:
         name = f"{name[: MAX_NAME // 2]}…{name[-(MAX_NAME // 2 - 1) :]}"
-    return "".join(c if c.isascii() and c.isprintable() or _has_glyph(c) else _escape(c) for c in name)
+    has_glyph = (c.isprintable() and any(ord(c) in glyphs for glyphs in _charmaps()) for c in name)
+    return "".join(c if has else c.encode("unicode_escape").decode() for c, has in zip(name, has_glyph, strict=True))
 
 
 def make_panels(
@@ -111,19 +112,6 @@ def _fonts() -> list[str]:
     return ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in installed)]
 
 
-def _glyphs() -> Iterator[Mapping[int, int]]:
-    for name in _fonts():
-        yield _charmap(name)
-
-
 @cache
-def _charmap(name: str) -> Mapping[int, int]:
-    return font_manager.get_font(font_manager.findfont(name)).get_charmap()
-
-
-def _has_glyph(character: str) -> bool:
-    return character.isprintable() and any(ord(character) in glyphs for glyphs in _glyphs())
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+def _charmaps() -> list[Mapping[int, int]]:
+    return [font_manager.get_font(font_manager.findfont(name)).get_charmap() for name in _fonts()]

@@ -1,4 +1,4 @@
-"""The pictures of a model's scores: training, types, slices, mistakes, confusion, thresholds, reliability.
+"""The pictures of a model's scores: training, types, slices, confusion, thresholds, reliability.
 
 write_figures(Path("reports/figures"), metrics, tables, FIGURES)      # tables: {"slices": pd.read_csv(…), …}
 """
@@ -14,7 +14,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from ner.evaluation.error_analysis import CATEGORIES, NONE
+from ner.evaluation.error_analysis import NONE
 from ner.report.drawing import (
     INK,
     MAX_TYPES,
@@ -33,13 +33,6 @@ MEASURES = {"precision": ("#009E73", "--"), "recall": ("#CC79A7", "-."), "f1": (
 WORDS = {"precision": "precision", "recall": "recall", "f1": "F1"}
 OTHERS = "other types"
 MAX_CONFUSED = 12  # types that a matrix can show
-MEANING = {
-    "boundary": "right type, wrong boundaries",
-    "type": "right boundaries, wrong type",
-    "both": "overlaps, but wrong in both",
-    "missed": "nothing predicted there",
-    "invented": "nothing annotated there",
-}
 
 
 def draw_training(metrics: dict[str, Any], tables: Tables) -> Figure:
@@ -153,27 +146,6 @@ def draw_reliability(metrics: dict[str, Any], tables: Tables) -> Figure:
     return figure
 
 
-def draw_mistakes(metrics: dict[str, Any], tables: Tables) -> Figure:
-    figure, axes = make_panels("What is wrong with the wrong entities", 10, 4.1)
-    places = np.arange(len(CATEGORIES))
-    most = 1
-    for offset, split in ((-0.2, "validation"), (0.2, "test")):
-        counts = [metrics[split]["mistakes"][name] for name in CATEGORIES]
-        total, most = sum(counts), max(most, *counts)
-        axes.barh(places + offset, counts, 0.36, color=SPLIT_COLOURS[split], label=f"{split}: {total:,} mistakes")
-        for place, count in zip(places, counts, strict=True):
-            share = f"  ({count / total:.0%})" if total else ""
-            axes.text(count, place + offset, f" {count:,}{share}", va="center", fontsize=8.5)
-    axes.set_yticks(places, [f"{name}\n{MEANING[name]}" for name in CATEGORIES])
-    axes.set(xlabel="mistakes", xlim=(0, most * 1.14))
-    axes.invert_yaxis()
-    axes.grid(axis="y", visible=False)
-    axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(loc="outside upper right", ncols=2)
-    return figure
-
-
 def draw_slices(metrics: dict[str, Any], tables: Tables) -> Figure:
     every = tables["slices"]
     rows: list[tuple[str, Any]] = []
@@ -189,7 +161,6 @@ FIGURES = {
     "training": Drawing(draw_training, "The loss of the training, and the validation scores after each epoch."),
     "types": Drawing(draw_types, "F1 of each entity type. Lines are intervals of the bootstrap."),
     "slices": Drawing(draw_slices, "F1 on kinds of entities and sentences. Lines are intervals of the bootstrap."),
-    "mistakes": Drawing(draw_mistakes, "Every mistake by what is wrong with it."),
     "confusion": Drawing(
         draw_confusion, "Rows: annotated. Columns: predicted. Entities that overlap are compared by their type."
     ),

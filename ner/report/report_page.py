@@ -23,7 +23,7 @@ from ner.common.escaping import visible
 from ner.evaluation.error_analysis import CATEGORIES
 from ner.evaluation.scoring import WAYS
 from ner.report.drawing import SPLITS
-from ner.report.figures import FIGURES, MEANING
+from ner.report.figures import FIGURES
 
 TEMPLATES = Path(__file__).parent / "report_templates"
 MAX_ROWS = 2000  # of a table in the page
@@ -64,7 +64,7 @@ def render(findings: Findings) -> str:
             training=findings.training,
             splits=SPLITS,
             ways=WAYS,
-            meaning={name: MEANING[name] for name in CATEGORIES},
+            meaning=CATEGORIES,
             figures=[picture(path, FIGURES[path.stem].caption) for path in findings.figures],
             slices=_wide(findings.tables["slices"]),
             documents={split: _worst(findings.tables["documents"], split) for split in SPLITS},

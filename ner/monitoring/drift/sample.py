@@ -77,16 +77,6 @@ class Sample:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def take(self, texts: np.ndarray) -> "Sample":
-        """Return those texts, in that order, some perhaps several times."""
-        first = np.searchsorted(self.scored, texts)
-        last = np.searchsorted(self.scored, texts, side="right")
-        lengths = last - first
-        flat = np.repeat(first - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
-        scored = np.repeat(np.arange(len(texts)), lengths)
-        arrays = (self.tokens[texts], self.groups[texts], self.sums[texts], self.scores[flat], scored)
-        return Sample(*arrays, self.counts[texts], self.types)
-
     def blocks(self, size: int) -> Blocks:
         """Return neighbouring texts in blocks of `size` tokens; a last block counts if at least half full.
 

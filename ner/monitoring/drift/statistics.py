@@ -12,7 +12,6 @@ The distance is that of Kolmogorov-Smirnov; for types the total variation. Both 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -57,11 +56,11 @@ def compare(reference: Sample, window: Sample, settings: DriftSettings) -> list[
 
     if not len(reference) or not len(window):
         raise ValueError("nothing to compare")
-    ours, theirs = window.blocks(settings.block_tokens), blocks_of(Key(reference), settings.block_tokens)
+    ours, theirs = (sample.blocks(settings.block_tokens) for sample in (window, reference))
     tests = [_value(place, name, theirs, ours) for place, name in enumerate(VALUES)] + [_types(reference, window)]
     values = [value for value in tests if value is not None]
     corrected = stats.false_discovery_control([p for _, _, p, *_ in values])
-    allowed = chance(Key(reference), _rounded(len(ours.values)), settings)
+    allowed = chance(reference, theirs, len(ours.values), settings)
     moves = []
     for (name, distance, _, *means), p in zip(values, corrected, strict=True):
         limit = max(allowed[name] * settings.margin, settings.min_effect)
@@ -92,34 +91,13 @@ def shown(move: Move, value: float) -> str:
     return f"{value:.1%} {move.which}".strip()
 
 
-class Key:
-    """A sample that can be looked up by identity, so that its distances by chance are computed once."""
+def chance(sample: Sample, own: Blocks, blocks: int, settings: DriftSettings) -> dict[str, float]:
+    """Return for each value the distance by chance of two sets of documents of the reference: all of it, and a
+    window of so many blocks.
 
-    def __init__(self, sample: Sample) -> None:
-        self.sample = sample
-
-    def __hash__(self) -> int:
-        return id(self.sample)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Key) and other.sample is self.sample
-
-
-@lru_cache(maxsize=16)
-def blocks_of(reference: Key, size: int) -> Blocks:
-    return reference.sample.blocks(size)
-
-
-@lru_cache(maxsize=256)
-def chance(reference: Key, blocks: int, settings: DriftSettings) -> dict[str, float]:
-    """Return the distance by chance of two sets of documents of the reference: all of it, and a window of so many
-    blocks.
-
-    Both are drawn from its documents with replacement. Returns for each value the distance that a share of
-    `false_alarms`, divided by the number of values, goes over.
+    Both are drawn with replacement; a share of `false_alarms`, divided by the number of values, goes over it. own: the
+    blocks of the sample.
     """
-    sample = reference.sample
-    own = blocks_of(reference, settings.block_tokens)
     names, groups = np.unique(sample.groups, return_inverse=True)
     of_block = np.searchsorted(names, own.groups)
     random = np.random.default_rng(settings.seed)
@@ -192,11 +170,6 @@ def _distances(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 
 def _shares(weights: np.ndarray) -> np.ndarray:
     return weights / np.maximum(weights.sum(-1, keepdims=True), 1e-12)
-
-
-def _rounded(blocks: int) -> int:
-    """Return a number of blocks in steps of a tenth: chance hardly differs between 100 blocks and 105."""
-    return max(1, round(1.1 ** round(np.log(max(blocks, 1)) / np.log(1.1))))
 
 
 def _distance(move: Move) -> str:

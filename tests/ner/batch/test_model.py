@@ -11,7 +11,7 @@ import pytest
 
 from ner.batch.batch import Request, predict
 from ner.batch.chunks import Settings
-from ner.batch.model import annotate_inputs, choose, code_digest, fetch, load
+from ner.batch.model import choose, code_digest, fetch, load, read_inputs
 from ner.errors import ModelError, NerError
 from ner.registry.verify import version_digest
 from ner.registry.versions import add_version, content_digest
@@ -59,14 +59,14 @@ def request_(tmp_path) -> Request:
 
 
 def test_an_alias_that_moves_while_a_batch_runs_or_is_stopped_leaves_its_rows_alone(request_, champion, monkeypatch):
-    def moved(model, inputs, *others):
+    def moved(*arguments):
         if calls:
             raise KeyboardInterrupt
         calls.append(champion(2))
-        return annotate_inputs(model, inputs, *others)
+        return read_inputs(*arguments)
 
     calls: list = []
-    monkeypatch.setattr("ner.batch.cluster.annotate_inputs", moved)
+    monkeypatch.setattr("ner.batch.cluster.read_inputs", moved)
     with pytest.raises(KeyboardInterrupt):
         predict(request_, say=lambda line: None)
     monkeypatch.undo()
@@ -97,8 +97,8 @@ def test_an_alias_that_no_version_has_is_told_with_what_to_do():
 def test_a_worker_fetches_a_version_that_it_does_not_have_and_refuses_other_code(tmp_path, tiny_model):
     here = fetch(choose("ner@champion"), tmp_path / "model")
     shutil.rmtree(tmp_path / "model")
-    (found,) = annotate_inputs(here, ["Marta Okafor joined Helvion Steel."], 0.0, code_digest(), None)
-    assert isinstance(found, list)
+    (entities,), observed = read_inputs(["Marta Okafor joined Helvion Steel."], False, here, 0.0, code_digest(), None)
+    assert isinstance(entities, list) and observed is None
     with pytest.raises(NerError, match="other code than this checkout: start the workers in a copy of it"):
         load(here, "cd" * 32, None)
     local = choose(str(tiny_model))
@@ -111,9 +111,9 @@ import re, sys
 from pathlib import Path
 import ner.batch.cluster
 from ner.batch.batch import Request, predict
-ner.batch.cluster.annotate_inputs = lambda model, inputs, *_: [
-    [{"type": "PER", "start": 0, "end": 4, "text": text[:4], "score": 1.0}] for text in inputs
-]
+ner.batch.cluster.read_inputs = lambda inputs, *_: (
+    [[{"type": "PER", "start": 0, "end": 4, "text": text[:4], "score": 1.0}] for text in inputs], None
+)
 summary = predict(Request(sys.argv[1], Path(sys.argv[2]), sys.argv[3]), say=lambda line: None)
 print(summary["done"], re.search("VmHWM:\\s*([0-9]+)", Path("/proc/self/status").read_text())[1])
 """

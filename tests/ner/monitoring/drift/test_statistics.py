@@ -82,13 +82,13 @@ def test_without_a_vocabulary_the_other_values_are_compared(reference):
 
 def test_nothing_to_compare_is_an_error(reference):
     with pytest.raises(ValueError, match="nothing"):
-        compare(reference, reference.take(np.array([], int)), SETTINGS)
+        compare(reference, Sample.of(observations(0, 1), TYPES), SETTINGS)
 
 
 def test_blocks_have_enough_tokens_whatever_the_texts_are(reference):
     blocks = reference.blocks(50)
     assert blocks.values.shape[1] == len(VALUES) and 40 < len(reference) / len(blocks.values) * 15 < 90
-    whole = reference.take(np.arange(1)).blocks(50)
+    whole = Sample.of(observations(1, 1, sentences=1), TYPES).blocks(50)
     assert len(whole.values) == 1
 
 
@@ -99,10 +99,3 @@ def test_the_reading_of_the_reference_is_the_one_whose_texts_are_as_long():
     }
     assert nearer_unit(units, Sample.of(observations(3, 1), TYPES)) == "sentence"
     assert nearer_unit(units, Sample.of(observations(3, 1, long=9), TYPES)) == "document"
-
-
-def test_texts_are_taken_in_any_order_and_several_times(reference):
-    taken = reference.take(np.array([7, 7, 2]))
-    for row, index in enumerate((7, 7, 2)):
-        assert (taken.scores[taken.scored == row] == reference.scores[reference.scored == index]).all()
-    assert (taken.counts[0] == reference.counts[7]).all() and taken.tokens[2] == reference.tokens[2]
