@@ -12,7 +12,7 @@ A window is the last monitor.window texts, all read after the window before: unt
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +25,7 @@ from ner.common.provenance import flow_run_id
 from ner.errors import NerError
 from ner.inference.observation import REFERENCE
 from ner.monitoring.drift.sample import Sample, nearer_unit
-from ner.monitoring.drift.statistics import DriftSettings, compare, is_drift, sentence
+from ner.monitoring.drift.statistics import compare, is_drift, sentence
 from ner.monitoring.report import markdown
 from ner.monitoring.retraining import decide
 from ner.monitoring.store import folder as store_folder
@@ -82,7 +82,7 @@ def look(
             f"none of the {len(rows):,} texts that {version} has read last holds a word: check what the caller sends."
         )
     unit = nearer_unit(units, window)
-    moves = compare(units[unit], window, settings(params))
+    moves = compare(units[unit], window, params)
     drift = is_drift(moves)
     first, last = rows[0]["time"], rows[-1]["time"]
     line = f"{version}, {len(rows):,} texts to {last[:16]}: {'drift' if drift else 'no drift'}: {sentence(moves)}"
@@ -92,11 +92,11 @@ def look(
         "drift": drift,
         "unit": unit,
         "reference_texts": len(units[unit]),
-        "reference_tokens_a_text": float(_median(units[unit])),
+        "reference_tokens_a_text": float(np.median(units[unit].tokens)),
         "window": {
             "texts": len(rows),
             "tokens": int(window.tokens.sum()),
-            "tokens_a_text": float(_median(window)),
+            "tokens_a_text": float(np.median(window.tokens)),
             "first": first,
             "last": last,
         },
@@ -105,11 +105,6 @@ def look(
     }
     drawings = {"distributions": distributions(units[unit], window, params.block_tokens)}
     return report, drawings
-
-
-def settings(params: MonitorParams) -> DriftSettings:
-    """Return the settings of the comparison from params.yaml, monitor."""
-    return DriftSettings(**{field.name: getattr(params, field.name) for field in fields(DriftSettings)})
 
 
 def reference_of(version: Any) -> dict[str, Any]:
@@ -169,10 +164,6 @@ def log(params: Params, name: str, report: dict[str, Any], counts: bool) -> str:
 def experiment(params: Params) -> str:
     """Return the MLflow experiment of the looks, apart from that of the trainings."""
     return f"{params.registry.experiment}-monitor"
-
-
-def _median(sample: Sample) -> Any:
-    return np.median(sample.tokens)
 
 
 def main(

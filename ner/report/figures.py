@@ -18,7 +18,6 @@ from ner.evaluation.error_analysis import NONE
 from ner.report.drawing import (
     INK,
     MAX_TYPES,
-    SOFT,
     SPLIT_COLOURS,
     SPLITS,
     Drawing,
@@ -32,6 +31,7 @@ from ner.report.drawing import (
 MEASURES = {"precision": ("#009E73", "--"), "recall": ("#CC79A7", "-."), "f1": (INK, "-")}
 WORDS = {"precision": "precision", "recall": "recall", "f1": "F1"}
 OTHERS = "other types"
+LINES = "Lines are intervals of the bootstrap; in brackets, annotated entities of validation and test."
 MAX_CONFUSED = 12  # types that a matrix can show
 
 
@@ -159,8 +159,8 @@ def draw_slices(metrics: dict[str, Any], tables: Tables) -> Figure:
 
 FIGURES = {
     "training": Drawing(draw_training, "The loss of the training, and the validation scores after each epoch."),
-    "types": Drawing(draw_types, "F1 of each entity type. Lines are intervals of the bootstrap."),
-    "slices": Drawing(draw_slices, "F1 on kinds of entities and sentences. Lines are intervals of the bootstrap."),
+    "types": Drawing(draw_types, f"F1 of each entity type. {LINES}"),
+    "slices": Drawing(draw_slices, f"F1 on kinds of entities and sentences. {LINES}"),
     "confusion": Drawing(
         draw_confusion, "Rows: annotated. Columns: predicted. Entities that overlap are compared by their type."
     ),
@@ -210,7 +210,7 @@ def _draw_matrix(axes: Axes, counts: np.ndarray, labels: Sequence[str], hidden: 
 
 
 def _forest(title: str, rows: Sequence[tuple[str, Any]], metrics: dict[str, Any]) -> Figure:
-    """Draw a line per row, top to bottom: name, F1 of both splits with interval, support. A row without scores is a
+    """Draw a line per row, top to bottom: name, support, F1 of both splits with interval. A row without scores is a
     heading.
 
     rows: (name, {split: (f1, low, high, support)}).
@@ -219,51 +219,35 @@ def _forest(title: str, rows: Sequence[tuple[str, Any]], metrics: dict[str, Any]
     if not rows:
         empty(axes)
         return figure
-    transform = axes.get_yaxis_transform()
-    lows = [low for _, scores in rows for _, low, _, _ in (scores or {}).values()]
-    for place, (name, scores) in enumerate(rows):
-        if scores is None:
-            axes.text(-0.012, place, name, transform=transform, ha="right", va="center", weight="bold")
-            continue
-        axes.text(-0.012, place, shown(name), transform=transform, ha="right", va="center")
-        for split, (f1, low, high, support) in scores.items():
-            at = place + (-0.14 if split == "validation" else 0.14)
-            axes.plot([low, high], [at, at], color=SPLIT_COLOURS[split], linewidth=2, alpha=0.55, solid_capstyle="butt")
-            axes.plot(f1, at, "o" if split == "validation" else "D", color=SPLIT_COLOURS[split], markersize=5)
-            column = 1.075 if split == "validation" else 1.165
-            axes.text(
-                column,
-                place,
-                f"{int(support):,}",
-                transform=transform,
-                ha="right",
-                va="center",
-                fontsize=8.5,
-                color=SOFT,
-            )
-    for column, height, text, colour in (
-        (1.165, 22, "annotated entities", SOFT),
-        (1.075, 6, "validation", SPLIT_COLOURS["validation"]),
-        (1.165, 6, "test", SPLIT_COLOURS["test"]),
-    ):
-        anchor: dict[str, Any] = {
-            "xy": (column, 1),
-            "xytext": (0, height),
-            "xycoords": "axes fraction",
-            "textcoords": "offset points",
-        }
-        axes.annotate(text, **anchor, ha="right", fontsize=8.5, color=colour, annotation_clip=False)
-    lowest = min(lows, default=0.0)
+    confidence, lowest = metrics["bootstrap"]["confidence"], 1.0
+    for offset, split, marker in ((-0.14, "validation", "o"), (0.14, "test", "D")):
+        own = [
+            (place + offset, *scores[split][:3]) for place, (_, scores) in enumerate(rows) if split in (scores or {})
+        ]
+        at, f1, low, high = np.array(own, float).reshape(-1, 4).T
+        axes.hlines(at, low, high, color=SPLIT_COLOURS[split], linewidth=2, alpha=0.55)
+        label = f"{split}, with {confidence:.0%} interval"
+        axes.plot(f1, at, marker, color=SPLIT_COLOURS[split], markersize=5, label=label)
+        lowest = min([lowest, *low])
+    axes.set_yticks(range(len(rows)), [_label(name, scores) for name, scores in rows])
+    for tick, (_, scores) in zip(axes.get_yticklabels(), rows, strict=True):
+        tick.set_weight("bold" if scores is None else "normal")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", visible=False)
     axes.set(
         ylim=(max(len(rows), 3) - 0.4, -0.6), xlim=(max(0.0, np.floor(lowest * 20) / 20), 1.0), xlabel="F1 (0 to 1)"
     )
-    axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    confidence = metrics["bootstrap"]["confidence"]
-    for split, marker in (("validation", "o"), ("test", "D")):
-        axes.plot([], [], marker=marker, color=SPLIT_COLOURS[split], label=f"{split}, with {confidence:.0%} interval")
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=2, borderaxespad=0.2)
     return figure
+
+
+def _label(name: str, scores: Any) -> str:
+    """Return a row's name, and how many entities validation and test have of it."""
+    if scores is None:
+        return name
+    supports = [f"{int(scores[split][3]):,}" if split in scores else "–" for split in SPLITS]
+    return f"{shown(name)} ({' and '.join(supports)})"
 
 
 def _of(table: pd.DataFrame, split: str) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Whether a window of texts is like the validation set of the model that read them: by what, by how much, by chance.
 
-    moves = compare(reference, window, DriftSettings(100, 0.01, 0.1, 1.15, 2000, 42))
+    moves = compare(reference, window, params.monitor)
     is_drift(moves), sentence(moves)
 
 A value has drifted where three conditions hold: its distributions over blocks differ by a standard test
@@ -16,21 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ner.monitoring.drift.sample import TYPES, VALUES, Blocks, Sample
+from ner.params import MonitorParams
 
 PIECE = 100  # draws that are in memory together
 MOST_VALUES = 100  # different ones, of what chance does; of more it is their quantiles, which costs 0.01 of a distance
-
-
-@dataclass(frozen=True)
-class DriftSettings:
-    """Settings of the comparison, from params.yaml, monitor."""
-
-    block_tokens: int
-    false_alarms: float
-    min_effect: float
-    margin: float
-    resamples: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +39,7 @@ class Move:
     which: str = ""
 
 
-def compare(reference: Sample, window: Sample, settings: DriftSettings) -> list[Move]:
+def compare(reference: Sample, window: Sample, settings: MonitorParams) -> list[Move]:
     """Return a Move for each value that both samples have. Raises ValueError where a sample is empty."""
     from scipy import stats
 
@@ -91,7 +80,7 @@ def shown(move: Move, value: float) -> str:
     return f"{value:.1%} {move.which}".strip()
 
 
-def chance(sample: Sample, own: Blocks, blocks: int, settings: DriftSettings) -> dict[str, float]:
+def chance(sample: Sample, own: Blocks, blocks: int, settings: MonitorParams) -> dict[str, float]:
     """Return for each value the distance by chance of two sets of documents of the reference: all of it, and a
     window of so many blocks.
 

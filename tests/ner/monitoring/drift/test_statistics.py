@@ -1,13 +1,19 @@
 """Windows of made-up observations: quiet where they come from the same source, loud where they do not."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from ner.common.files import read_params
 from ner.inference.observation import COUNTS, KEYS
 from ner.monitoring.drift.sample import VALUES, Sample, nearer_unit
-from ner.monitoring.drift.statistics import DriftSettings, compare, is_drift, sentence
+from ner.monitoring.drift.statistics import compare, is_drift, sentence
 
-SETTINGS = DriftSettings(block_tokens=50, false_alarms=0.01, min_effect=0.1, margin=1.15, resamples=400, seed=1)
+PARAMS = read_params(Path(__file__).resolve().parents[3] / "data" / "params.yaml").monitor
+SETTINGS = PARAMS.model_copy(
+    update={"block_tokens": 50, "false_alarms": 0.01, "min_effect": 0.1, "margin": 1.15, "resamples": 400, "seed": 1}
+)
 TYPES = ["LOC", "PER"]
 
 
