@@ -69,18 +69,8 @@ def params() -> str:
             for key, value in values.items()
         ]
         about = comment(tree, block)
-        parts.append(
-            "\n\n".join(
-                filter(
-                    None,
-                    [
-                        f"## `{block}`",
-                        about and f"{about[0].upper()}{about[1:]}.",
-                        table(("key", "meaning", "values", "in params.yaml"), rows),
-                    ],
-                )
-            )
-        )
+        parts += [f"## `{block}`", *([f"{about[0].upper()}{about[1:]}."] if about else [])]
+        parts.append(table(("key", "meaning", "values", "in params.yaml"), rows))
     return "\n\n".join(parts)
 
 

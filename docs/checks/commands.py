@@ -83,28 +83,10 @@ def of_ner(words: Sequence[str]) -> Iterator[str]:
 def of_python(words: Sequence[str]) -> Iterator[str]:
     if words[0] != "-m" or not words[1].startswith(("tasks.", "flows.", "ner.")):
         return
-    source = source_of(words[1])
-    if source is None:
+    path = ROOT / words[1].replace(".", "/")
+    if not path.with_suffix(".py").exists() and not (path / "__main__.py").exists():
         yield f"there is no module {words[1]}"
-        return
-    known = source + "".join(filter(None, map(source_of, imports(source))))
-    for word in words[2:]:
-        if word.startswith("--") and f'"{word.partition("=")[0]}"' not in known:
-            yield f"{words[1]} knows no {word.partition('=')[0]}"
     yield from of_settings([word for word in words[2:] if re.fullmatch(r"\w+\.\w+=.*", word)])
-
-
-def source_of(module: str) -> str | None:
-    path = ROOT / module.replace(".", "/")
-    file = next((file for file in (path.with_suffix(".py"), path / "__main__.py") if file.exists()), None)
-    return file and file.read_text(encoding="utf-8")
-
-
-def imports(source: str) -> Iterator[str]:
-    """Modules of ours that a module takes names from."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(("tasks", "flows", "ner")):
-            yield from (node.module, *(f"{node.module}.{name.name}" for name in node.names))
 
 
 def of_settings(settings: Sequence[str]) -> Iterator[str]:

@@ -15,9 +15,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ner.annotation.diversity import most_varied
 from ner.annotation.documents import UNLABELLED, look, source_documents
-from ner.annotation.selection import CONTRADICTION, UNCERTAINTY, Chosen, most_contradicted, uncertain
+from ner.annotation.selection import CONTRADICTION, UNCERTAINTY, Chosen, most_contradicted, most_varied, uncertain
 from ner.annotation.spans import with_spans, without_model
 from ner.annotation.tasks import TABLE, why_rows, write_tasks
 from ner.batch.model import choose, fetch, other_code

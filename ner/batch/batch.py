@@ -104,11 +104,7 @@ def start(request: Request, source_files: Input, say: Callable[[str], None]) -> 
 
 
 def same_version(reference: str, stopped: Work, say: Callable[[str], None]) -> Model:
-    """Return the version that a stopped run began with if it is asked for by the same alias, else the alias's version
-    now.
-
-    What the alias means now.
-    """
+    """Return the version that a stopped run began with if it is asked for by the same alias, else what it means now."""
     before = stopped.manifest["model"]
     if "@" not in reference or reference != before["reference"]:
         return choose(reference)
@@ -145,7 +141,7 @@ def to_do(every: Iterator[Chunk], work: Work, progress: "Progress") -> Iterator[
     """Yield the chunks that have no part yet."""
     for chunk in every:
         if work.has_part(chunk):
-            progress.skip(chunk)
+            progress.add(chunk, is_new=False)
         else:
             yield chunk
 
@@ -165,26 +161,20 @@ class Progress:
     def __exit__(self, *_: Any) -> None:
         self.bar.close()
 
-    def add(self, chunk: Chunk) -> None:
-        """Count a finished chunk."""
-        self.rows += len(chunk.rows) + len(chunk.rejected)
+    def add(self, chunk: Chunk, is_new: bool = True) -> None:
+        """Count a finished chunk; one that was done before counts in the share, not in the speed."""
+        rows = len(chunk.rows) + len(chunk.rejected)
         self.rejected += len(chunk.rejected)
-        self.chars += sum(len(row.text) for row in chunk.rows)
-        self._tell()
-        self.bar.update(chunk.size)
-
-    def skip(self, chunk: Chunk) -> None:
-        """Count a chunk that was done before: in the share, not in the speed."""
-        self.before += len(chunk.rows) + len(chunk.rejected)
-        self.rejected += len(chunk.rejected)
-        self.bar.initial += chunk.size
-        self._tell()
-        self.bar.update(chunk.size)
-
-    def _tell(self) -> None:
+        if is_new:
+            self.rows += rows
+            self.chars += sum(len(row.text) for row in chunk.rows)
+        else:
+            self.before += rows
+            self.bar.initial += chunk.size
         rate = self.rows / max(time.monotonic() - self.began, 1e-9)
         text = f"{self.before + self.rows:,} rows, {self.rejected:,} rejected, {rate:,.1f} rows/s"
         self.bar.set_postfix_str(text, refresh=False)
+        self.bar.update(chunk.size)
 
 
 def check_rejected(work: Work, progress: Progress, limit: int | None) -> None:

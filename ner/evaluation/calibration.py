@@ -1,8 +1,8 @@
 """Calibration: the temperature of the softmax, and the calibration error of entity scores.
 
-    temperature = fit_temperature(logits, gold)                  # on validation; fit_in_parts where that is large
+    temperature = fit_temperature(lambda: [(logits, gold)])      # on validation
     probabilities = softmax(logits, temperature)                 # everywhere (ner.inference.probability)
-    table = reliability(scores, is_correct); error = expected_calibration_error(table)
+    table = reliability(bin_sums(scores, is_correct)); error = expected_calibration_error(table)
 
 Source: Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017): temperature scaling, and the expected
 calibration error over bins of equal width.
@@ -41,18 +41,11 @@ class Loss:
         return Loss(self.mean + (other.mean - self.mean) * share, tokens)
 
 
-def fit_temperature(logits: np.ndarray, gold: np.ndarray) -> float:
+def fit_temperature(parts: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]) -> float:
     """Return the temperature under which the gold tags are most probable; 1.0 where there is no token to fit it on.
 
-    logits: [n_tokens, n_labels]; gold: [n_tokens] label ids. One number for all tags, so no tag changes.
-    """
-    return fit_in_parts(lambda: [(logits, gold)])
-
-
-def fit_in_parts(parts: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]) -> float:
-    """Return the temperature of fit_temperature, where logits and gold come in parts.
-
-    parts: gives them from the first on each time that it is called, some twenty times; so one is in memory at a time.
+    parts: gives logits [n_tokens, n_labels] and gold label ids [n_tokens] from the first on each time that it is
+    called, some twenty times; so one is in memory at a time. One number for all tags, so no tag changes.
     """
 
     def loss(log_temperature: float) -> float:
@@ -66,23 +59,18 @@ def fit_in_parts(parts: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]) -
     return round(float(np.exp(optimum.x)), 4)
 
 
-def reliability(scores: np.ndarray, is_correct: np.ndarray, bins: int = BINS) -> pd.DataFrame:
-    """Return a row per bin of equal width with an entity: low, high, score (mean), precision (share right), entities.
+def bin_sums(scores: np.ndarray, is_correct: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Return sums by bin of equal width that add up over parts: [bins, 3], the scores, the right entities, all entities.
 
     scores: [n] in 0 to 1; is_correct: [n] booleans, exact match of span and type.
     """
-    return reliability_of(bin_sums(scores, is_correct, bins))
-
-
-def bin_sums(scores: np.ndarray, is_correct: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Return sums by bin that add up over parts: [bins, 3], the sum of the scores, the right entities, all entities."""
     frame = pd.DataFrame({"score": np.asarray(scores, float), "right": np.asarray(is_correct, float), "entities": 1.0})
     numbers = np.clip((frame["score"] * bins).astype(int), 0, bins - 1)
     return frame.groupby(numbers).sum().reindex(range(bins), fill_value=0.0).to_numpy()
 
 
-def reliability_of(sums: np.ndarray) -> pd.DataFrame:
-    """Return the table of `reliability` from sums by bin."""
+def reliability(sums: np.ndarray) -> pd.DataFrame:
+    """Return a row per bin with an entity: low, high, score (mean), precision (share right), entities. sums: by bin."""
     held = np.flatnonzero(sums[:, 2])
     score, right, entities = sums[held].T
     return pd.DataFrame(

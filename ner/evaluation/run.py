@@ -12,7 +12,7 @@ import pandas as pd
 from ner.common.files import replacing_folder, write_json, write_text
 from ner.data.predictions import read_logits, read_prediction_parts, read_predictions
 from ner.evaluation import conlleval
-from ner.evaluation.calibration import fit_in_parts
+from ner.evaluation.calibration import fit_temperature
 from ner.evaluation.corrected_test import corrected_scores
 from ner.evaluation.scoring import MODE
 from ner.evaluation.split_scores import Tables, read_outline, read_training, score_split
@@ -29,7 +29,7 @@ def evaluate(params: Params, prepared: Path, reports: Path) -> dict[str, Any]:
     folder = reports / "predictions"
     outlines = {name: read_outline(folder, name) for name in SPLITS}
     known, shared = read_training(prepared, {name: outline.distinct for name, outline in outlines.items()})
-    temperature = fit_in_parts(partial(read_logits, folder, "validation"))
+    temperature = fit_temperature(partial(read_logits, folder, "validation"))
     scored = {}
     for name, outline in outlines.items():
         parts = read_prediction_parts(folder, name)

@@ -33,7 +33,7 @@ from ner.data.fingerprint import distinct_sentences
 from ner.data.predictions import Predictions, read_about, read_columns
 from ner.data.prepared import read_manifest, read_parts, to_lists, to_tags
 from ner.evaluation.bootstrap import MEASURES, f1, interval, intervals, resampled
-from ner.evaluation.calibration import Loss, bin_sums, expected_calibration_error, reliability_of
+from ner.evaluation.calibration import Loss, bin_sums, expected_calibration_error, reliability
 from ner.evaluation.counts import EntityCounts, count
 from ner.evaluation.error_analysis import CATEGORIES, confusion, mistakes
 from ner.evaluation.scoring import disagreements, scores_of
@@ -256,8 +256,8 @@ def _summary(sums: Sums, outline: Outline, overall: dict[str, list[float]]) -> d
         "words": sums.words,
         "words_without_prediction": sums.words - sums.predicted_words,
         "calibration": {
-            "ece": expected_calibration_error(reliability_of(sums.fitted)),
-            "ece_before": expected_calibration_error(reliability_of(sums.unfitted)),
+            "ece": expected_calibration_error(reliability(sums.fitted)),
+            "ece_before": expected_calibration_error(reliability(sums.unfitted)),
             "loss_before": sums.loss_before.mean,
         },
         "mistakes": {name: sums.mistakes[name] for name in CATEGORIES},
@@ -274,7 +274,7 @@ def _tables(
         "slices": slice_scores(counts.by_unit[:, types:].sum(0), resamples[:, types:], params.confidence),
         "documents": _documents(counts, params),
         "thresholds": threshold_rows(sums.kept),
-        "reliability": pd.concat([reliability_of(bins).assign(temperature=name) for name, bins in curves.items()]),
+        "reliability": pd.concat([reliability(bins).assign(temperature=name) for name, bins in curves.items()]),
         "confusion": pd.DataFrame(pairs, columns=["gold", "predicted", "entities"]).astype({"entities": int}),
     }
 

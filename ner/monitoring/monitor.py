@@ -11,7 +11,7 @@ A window is the last monitor.window texts, all read after the window before: unt
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,14 +19,15 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from ner.common.escaping import in_markdown
 from ner.common.files import read_json, read_params, replacing_folder, write_json, write_text
 from ner.common.lock import STATE, lock_file
 from ner.common.provenance import flow_run_id
+from ner.common.tables import markdown_table
 from ner.errors import NerError
 from ner.inference.observation import REFERENCE
 from ner.monitoring.drift.sample import Sample, nearer_unit
-from ner.monitoring.drift.statistics import compare, is_drift, sentence
-from ner.monitoring.report import markdown
+from ner.monitoring.drift.statistics import Move, compare, is_drift, mean_of, sentence
 from ner.monitoring.retraining import decide
 from ner.monitoring.store import folder as store_folder
 from ner.monitoring.store import read_rows
@@ -126,6 +127,36 @@ def write(report: dict[str, Any], drawings: dict[str, Any]) -> None:
         (temporary / "figures").rmdir()
         write_json(temporary / "drift.json", report)
         write_text(temporary / "report.md", markdown(report))
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """Return the report page of a comparison. report: that of drift.json."""
+    about = report["window"]
+    lines = [
+        f"# {in_markdown(report['sentence'])}",
+        "",
+        f"- version: {in_markdown(report['version'])}",
+        f"- window: {about['texts']:,} texts of {about['tokens']:,} tokens, {about['first']} to {about['last']}",
+        f"- reference: validation of that version, read as {report['unit']}s ({report['reference_texts']:,} texts)",
+        f"- tokens a text: {about['tokens_a_text']:.0f} in the median, {report['reference_tokens_a_text']:.0f} in the "
+        "reference (not tested: callers cut texts as they like)",
+        f"- retraining: {in_markdown(report['rule']['sentence'])}",
+        "",
+        markdown_table(
+            ["value", "reference", "window", "distance", "allowed", "p", ""],
+            [_cells(Move(**row)) for row in report["moves"]],
+        ),
+        "",
+        "A value has drifted where its distance is over the limit (by chance, or too little to matter) and p, "
+        "corrected for all values, under the share of false alarms that is allowed.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(move: Move) -> list[str]:
+    texts = [move.name, mean_of(move, move.reference), mean_of(move, move.window)]
+    numbers = [f"{move.distance:.3f}", f"{move.allowed:.3f}", f"{move.p:.1e}"]
+    return [*map(in_markdown, texts), *numbers, "**drifted**" if move.moved else ""]
 
 
 def history(params: Params, name: str) -> list[dict[str, Any]]:

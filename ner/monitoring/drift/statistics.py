@@ -68,12 +68,12 @@ def sentence(moves: Sequence[Move]) -> str:
     if not moved:
         nearest = max(moves, key=lambda move: move.distance - move.allowed)
         return f"no value drifted; nearest to its limit: {nearest.name} ({_distance(nearest)})"
-    parts = [f"{move.name} from {shown(move, move.reference)} to {shown(move, move.window)}" for move in moved]
+    parts = [f"{move.name} from {mean_of(move, move.reference)} to {mean_of(move, move.window)}" for move in moved]
     more = f", and {', '.join(move.name for move in moved[3:])}" if len(moved) > 3 else ""
     return f"{'; '.join(parts[:3])}{more} drifted ({moved[0].name}: {_distance(moved[0])})"
 
 
-def shown(move: Move, value: float) -> str:
+def mean_of(move: Move, value: float) -> str:
     """Return a mean as people read it: subwords and letters a token, all else as a share."""
     if move.name in ("subwords", "letters"):
         return f"{value:.2f} a token"

@@ -10,9 +10,8 @@ import pytest
 
 from ner.annotation.annotate import Request, annotate
 from ner.annotation.corrections import take_back, write_corpus
-from ner.annotation.diversity import most_varied
 from ner.annotation.documents import Seen, corpus_documents, look, rejoined
-from ner.annotation.selection import expected_errors, most_contradicted, uncertain
+from ner.annotation.selection import expected_errors, most_contradicted, most_varied, uncertain
 from ner.annotation.tasks import write_tasks
 from ner.common.files import sha256_file
 from ner.data.conll import Sentence

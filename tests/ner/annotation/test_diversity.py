@@ -2,8 +2,7 @@
 
 import pytest
 
-from ner.annotation.diversity import most_varied
-from ner.annotation.selection import Chosen
+from ner.annotation.selection import Chosen, most_varied
 from ner.data.conll import Sentence
 from ner.data.formats import Document
 
