@@ -3,7 +3,6 @@
 problems(text)   # ["make swep: no target of Makefile", …], empty where all is well
 """
 
-import ast
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -114,42 +113,14 @@ def of_dvc(words: Sequence[str]) -> Iterator[str]:
 def of_prefect(words: Sequence[str]) -> Iterator[str]:
     if words[:2] != ["deployment", "run"]:
         return
-    entrypoint = deployments().get(words[2])
-    if entrypoint is None:
+    files = ((ROOT / name).read_text(encoding="utf-8") for name in ("prefect.yaml", "prefect.team.yaml"))
+    names = {entry["name"] for text in files for entry in yaml.safe_load(text)["deployments"]}
+    if words[2].rpartition("/")[2] not in names:
         yield f"{words[2]} is in neither prefect.yaml nor prefect.team.yaml"
-        return
-    known = parameters(*entrypoint.split(":"))
     for word in (after for before, after in zip(words, words[1:], strict=False) if before == "--param"):
         name, _, value = word.partition("=")
-        if name not in known:
-            yield f"{entrypoint} has no parameter {name}"
         if name in Params.model_fields and (given := yaml.safe_load(value)):
             yield from of_settings([f"{name}.{key}={value}" for key, value in given.items()])
-
-
-def deployments() -> dict[str, str]:
-    """flow/deployment to its entry point."""
-    files = ((ROOT / name).read_text(encoding="utf-8") for name in ("prefect.yaml", "prefect.team.yaml"))
-    entries = [entry for text in files for entry in yaml.safe_load(text)["deployments"]]
-    return {f"{flow_name(*entry['entrypoint'].split(':'))}/{entry['name']}": entry["entrypoint"] for entry in entries}
-
-
-def function(path: str, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef:
-    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef
-    return next(node for node in ast.walk(tree) if isinstance(node, kinds) and node.name == name)
-
-
-def flow_name(path: str, name: str) -> str:
-    decorators = [keyword for call in function(path, name).decorator_list for keyword in getattr(call, "keywords", [])]
-    return next((keyword.value.value for keyword in decorators if keyword.arg == "name"), name.replace("_", "-"))
-
-
-def parameters(path: str, name: str) -> set[str]:
-    arguments = function(path, name).args
-    return {argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)} | set(
-        Params.model_fields if arguments.kwarg else ()
-    )
 
 
 CHECKS = {"make": of_make, "ner": of_ner, "python": of_python, "dvc": of_dvc, "prefect": of_prefect}

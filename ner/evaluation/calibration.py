@@ -60,7 +60,7 @@ def fit_temperature(parts: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 
 
 def bin_sums(scores: np.ndarray, is_correct: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Return sums by bin of equal width that add up over parts: [bins, 3], the scores, the right entities, all entities.
+    """Return sums by bin of equal width, which add up over parts: [bins, 3], scores, right entities, all entities.
 
     scores: [n] in 0 to 1; is_correct: [n] booleans, exact match of span and type.
     """

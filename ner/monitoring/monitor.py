@@ -4,8 +4,7 @@ Run     ner monitor                             (the champion's next window)
         ner monitor --model ner/3 --last 1000   (or --since 2026-01-31: a look, which counts for no rule)
 Reads   .ner/monitor (or NER_MONITOR_FOLDER), the version's reference.json, params.yaml [monitor, registry]; for the
         rule the labelled data and data/prepared
-Writes  reports/monitor: report.md, drift.json, distributions.png; the same as an MLflow run in the
-        experiment <registry.experiment>-monitor
+Writes  reports/monitor: report.md, drift.json; the same as an MLflow run in experiment <registry.experiment>-monitor
 
 A window is the last monitor.window texts, all read after the window before: until there are so many, nothing happens.
 """
@@ -58,22 +57,20 @@ def monitor(params: Params, reference: str, last: int | None, since: str | None)
             f"{shown(version)}: {len(rows):,} texts were kept{since_when}, {need:,} are needed: nothing is compared."
         )
         return {"sentence": reason, "drift": None, "rule": {"retrain": False}}
-    report, drawings = look(shown(version), rows, reference_of(version), params.monitor)
+    report = look(shown(version), rows, reference_of(version), params.monitor)
     drifts = [*(window["drift"] for window in before), report["drift"]]
     trained_on = version.tags.get("data_fingerprint")
     no_rule = {"retrain": False, "sentence": "not decided, since these texts are not the next window"}
     report["rule"] = no_rule if is_look else decide(params.monitor, drifts, trained_on, PREPARED)
-    write(report, drawings)
+    write(report)
     run_id = log(params, name, report, counts=not is_look)
     return {**report, "markdown": markdown(report), "mlflow_run_id": run_id}
 
 
 def look(
     version: str, rows: Sequence[dict[str, Any]], reference: dict[str, Any], params: MonitorParams
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return drift.json without the rule's decision, and the pictures. rows: kept of each text, oldest first."""
-    from ner.monitoring.figures import distributions
-
+) -> dict[str, Any]:
+    """Return drift.json without the rule's decision. rows: kept of each text, oldest first."""
     types = reference["entity_types"]
     units = {unit: Sample.of(columns, types) for unit, columns in reference["units"].items()}
     keys = ("tokens", "scores", "types", "subwords", "letters", "unseen", "capitals", "unsure", "confidence")
@@ -87,7 +84,7 @@ def look(
     drift = is_drift(moves)
     first, last = rows[0]["time"], rows[-1]["time"]
     line = f"{version}, {len(rows):,} texts to {last[:16]}: {'drift' if drift else 'no drift'}: {sentence(moves)}"
-    report = {
+    return {
         "sentence": line,
         "version": version,
         "drift": drift,
@@ -104,8 +101,6 @@ def look(
         "moves": [asdict(move) for move in moves],
         "params": params.model_dump(exclude={"keep", "max_mb", "labelled"}),
     }
-    drawings = {"distributions": distributions(units[unit], window, params.block_tokens)}
-    return report, drawings
 
 
 def reference_of(version: Any) -> dict[str, Any]:
@@ -117,14 +112,9 @@ def reference_of(version: Any) -> dict[str, Any]:
         return read_json(path)
 
 
-def write(report: dict[str, Any], drawings: dict[str, Any]) -> None:
+def write(report: dict[str, Any]) -> None:
     """Write all in place of reports/monitor."""
-    from ner.report.drawing import write_figures
-
     with replacing_folder(FOLDER) as temporary:
-        for picture in write_figures(temporary / "figures", report, {}, drawings):
-            picture.replace(temporary / picture.name)
-        (temporary / "figures").rmdir()
         write_json(temporary / "drift.json", report)
         write_text(temporary / "report.md", markdown(report))
 
