@@ -26,12 +26,10 @@ def test_every_command_exists_with_its_options_variables_and_parameters(page):
         ("ner comprae", "ner has no command comprae"),
         ("ner batch a.txt out --modle ner/1", "No such option: --modle"),
         ("python -m tasks.scale", "there is no module tasks.scale"),
-        ("python -m tasks.gate --explian", "tasks.gate knows no --explian"),
         ("ner train --set train.epoch=3", "unknown key 'train.epoch'"),
         ("dvc exp run -S train.epoch=3", "unknown key 'train.epoch'"),
         ("dvc plots shwo", "DVC does not take it"),
         ("prefect deployment run ner/tran", "ner/tran is in neither"),
-        ("prefect deployment run ner-compare/compare --param challengr=3", "has no parameter challengr"),
         ("prefect deployment run ner/train --param 'train={\"epoch\": 3}'", "unknown key 'train.epoch'"),
     ],
 )

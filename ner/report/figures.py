@@ -6,13 +6,12 @@ write_figures(Path("reports/figures"), metrics, tables, FIGURES)      # tables: 
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
 
 from ner.evaluation.error_analysis import NONE
 from ner.report.drawing import (
@@ -42,8 +41,8 @@ def draw_training(metrics: dict[str, Any], tables: Tables) -> Figure:
     colour = SPLIT_COLOURS["validation"]
     left.plot(history["epoch"], history["validation_loss"], "o-", color=colour, label="validation, by epoch")
     left.set(title="Loss (log scale)", xlabel="epoch", ylabel="cross-entropy (nats a token)", yscale="log")
-    for ticks in (left.yaxis.set_major_formatter, left.yaxis.set_minor_formatter):
-        ticks(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "125" else ""))
+    left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    left.yaxis.set_minor_formatter(NullFormatter())
     for name, (colour, line) in MEASURES.items():
         right.plot(history["epoch"], history[name], line, marker="o", markersize=5, color=colour, label=WORDS[name])
     right.set(title="Validation after each epoch", xlabel="epoch", ylabel="score (0 to 1)")
@@ -136,8 +135,7 @@ def draw_reliability(metrics: dict[str, Any], tables: Tables) -> Figure:
         below.set(xlabel="confidence (0 to 1)", xlim=(0, 1))
         below.set_yscale("symlog", linthresh=1)
         below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        below.yaxis.set_major_locator(matplotlib.ticker.FixedLocator([1, 10, 100, 1000, 10_000, 100_000, 1_000_000]))
-        below.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+        below.yaxis.set_minor_locator(NullLocator())
         above.set_title(f"{split}: {int(rows['entities'].sum()):,} predicted entities")
         above.set(ylim=(0, 1.02))
         legend(above, loc="upper left", fontsize=8.5)
@@ -177,12 +175,10 @@ def _matrix(rows: pd.DataFrame, names: Sequence[str], ends: Sequence[str]) -> np
     """Return entities by annotated and predicted type, [n, n], in the order of `names` and `ends`; the rest are
     OTHERS.
     """
-    place = {name: index for index, name in enumerate([*names, *ends])}
-    other = place.get(OTHERS, len(place) - 1)
-    counts = np.zeros((len(place), len(place)))
-    for gold, predicted, entities in zip(rows["gold"], rows["predicted"], rows["entities"], strict=True):
-        counts[place.get(gold, other), place.get(predicted, other)] += entities
-    return counts
+    places = [*names, *ends]
+    rows = rows.assign(**{side: rows[side].where(rows[side].isin(places), OTHERS) for side in ("gold", "predicted")})
+    counts = rows.groupby(["gold", "predicted"])["entities"].sum().unstack(fill_value=0)
+    return counts.reindex(index=places, columns=places, fill_value=0).to_numpy(float)
 
 
 def _draw_matrix(axes: Axes, counts: np.ndarray, labels: Sequence[str], hidden: int) -> Any:
