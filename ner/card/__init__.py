@@ -29,9 +29,7 @@ def render(facts: CardFacts) -> str:
 
 
 def summary(facts: CardFacts, limit: int = DESCRIPTION_LIMIT) -> str:
-    """Return what a person needs to promote a version, most important first, cut between parts at `limit`
-    characters.
-    """
+    """Return what a person needs to promote a version, most important first, in at most `limit` characters."""
     end = "\n\nThe whole card is `reports/card.md` among the run's artifacts."
     parts = re.split(r"\n\n(?=#### )", compact(fill("summary.md.j2", facts)))
     chosen: list[str] = []

@@ -50,9 +50,7 @@ def link(name: Any, address: Any) -> str:
 
 
 def number(value: Any, decimals: int = 4) -> str:
-    """Return fixed decimals for a finite float, thousands apart in an integer, a dash for what could not be
-    computed.
-    """
+    """Return fixed decimals for a finite float, thousands apart in an integer, a dash for what is no number."""
     if isinstance(value, str):
         value = parse(value)
     if value is None or isinstance(value, bool) or not math.isfinite(value):

@@ -23,9 +23,7 @@ RANGE = (0.1, 10.0)  # of temperatures that are searched
 
 @dataclass(frozen=True)
 class Loss:
-    """The log loss of some tokens (ner.inference.probability.log_loss), 0.0 of none; two losses add up to their
-    weighted mean.
-    """
+    """The log loss of some tokens, 0.0 of none; two losses add up to their weighted mean."""
 
     mean: float = 0.0
     tokens: int = 0
@@ -85,9 +83,7 @@ def reliability(sums: np.ndarray) -> pd.DataFrame:
 
 
 def expected_calibration_error(table: pd.DataFrame) -> float | None:
-    """Return the mean distance between score and precision of the bins, weighted by their entities; None without
-    any.
-    """
+    """Return the mean distance of score and precision over the entities of all bins; None without any."""
     total = table["entities"].sum()
     if not total:
         return None

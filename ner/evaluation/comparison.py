@@ -97,9 +97,7 @@ def outcome(scores: Mapping[str, Any], is_same: bool) -> str:
 
 
 def verdict(names: Sequence[str], split: str, numbers: Mapping[str, Any], confidence: float) -> str:
-    """Return one sentence on a split. names: of challenger and champion; numbers: of the split, as
-    ner.registry.comparison.compare has them.
-    """
+    """Return one sentence on a split. names: of both models; numbers: of ner.registry.comparison.compare."""
     (ours, theirs), scores = names, numbers["overall"]
     if numbers["outcome"] == SAME:
         return f"{ours} and {theirs} predict the same tags throughout {split}."

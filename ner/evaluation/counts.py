@@ -28,9 +28,7 @@ MEMORY = 1 << 15  # sequences of tags whose entities are remembered: many senten
 
 @dataclass(frozen=True)
 class Counts:
-    """The number of entities in the gold tags, in the predicted ones, and in both; the rates lie in 0 to 1, and x / 0
-    is 0.
-    """
+    """The number of entities in the gold tags, in the predicted ones, and in both; of nothing a rate is 0."""
 
     gold: int = 0
     predicted: int = 0

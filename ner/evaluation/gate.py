@@ -81,9 +81,7 @@ def min_f1_per_type(metrics: dict[str, Any], params: GateParams, champion: Champ
 
 
 def no_worse_than_champion(metrics: dict[str, Any], params: GateParams, champion: Champion) -> Iterator[Verdict]:
-    """Require that the lower end of the paired interval of the difference to the champion is no further under 0 than
-    allowed.
-    """
+    """Require that the interval of the difference to the champion reaches no further under 0 than allowed."""
     rule, floor = "no_worse_than_champion", 0.0 - params.max_f1_loss_to_champion
     if champion.absent:
         yield Verdict(rule, floor, None, True, champion.absent)
@@ -94,9 +92,7 @@ def no_worse_than_champion(metrics: dict[str, Any], params: GateParams, champion
 
 
 def max_shared_sentences(metrics: dict[str, Any], params: GateParams, champion: Champion) -> Iterator[Verdict]:
-    """Require that no larger share of distinct sentences of validation, nor of test, than allowed is in training
-    too.
-    """
+    """Require that of the distinct sentences of validation, and of test, training has no more than allowed."""
     limit = params.max_shared_sentences
     for split in SPLITS:
         rule, value = f"max_shared_sentences.{split}", _number(metrics, split, "shared_sentences")
@@ -166,9 +162,7 @@ def failure(gate: Mapping[str, Any]) -> str:
 
 
 def export_failure(report: Mapping[str, Any]) -> str:
-    """Return one sentence that names every format of export.json that failed, with its reasons; empty where none
-    did.
-    """
+    """Return one sentence on every format of export.json that failed, with its reasons; empty without any."""
     reasons_by_format = [
         f"{name} ({'; '.join(_reasons(entry['gate'], False))})"
         for name, entry in report["formats"].items()
@@ -188,9 +182,7 @@ def headline(gate: Mapping[str, Any]) -> str:
 
 
 def summary(gate: Mapping[str, Any]) -> str:
-    """Return the headline and the reasons, those of failed rules first, in one line of at most SUMMARY_LENGTH
-    characters.
-    """
+    """Return headline and reasons, failed rules first, in one line of at most SUMMARY_LENGTH characters."""
     return textwrap.shorten(f"{headline(gate)}: {'; '.join(reasons(gate))}", SUMMARY_LENGTH, placeholder=" …")
 
 

@@ -63,9 +63,7 @@ def write_tables(reports: Path, splits: dict[str, Tables]) -> None:
 
 
 def write_plots(folder: Path, tables: Tables) -> None:
-    """Write the validation split as DVC's plot templates read it: a file per plot, and in `confusion` a row per
-    entity.
-    """
+    """Write validation as DVC's plot templates read it: a file per plot, and in `confusion` a row per entity."""
     pairs = tables["confusion"]
     plots = {name: tables[name] for name in ("per_type", "thresholds")}
     plots["confusion"] = pairs.loc[pairs.index.repeat(pairs["entities"]), ["gold", "predicted"]]

@@ -76,9 +76,7 @@ class Outline(NamedTuple):
 
 
 def read_outline(folder: Path, split: str) -> Outline:
-    """Read the Outline in one pass over the stored predictions. Raises what ner.data.predictions.read_predictions
-    raises.
-    """
+    """Read the Outline in one pass. Raises what ner.data.predictions.read_predictions raises."""
     about, ids, distinct = read_about(folder, split), [], set()
     for table in read_columns(folder, split, ("document_id", "tokens")):
         ids.append(table["document_id"].to_numpy())
@@ -232,9 +230,7 @@ class _Counts:
 
 
 def _context_scores(sums: Sums, context: str) -> dict[str, Any]:
-    """Return scores in the context of training, beside those with documents and with each sentence alone, always
-    both.
-    """
+    """Return scores in the context of training, and beside them those in documents and of each sentence alone."""
     readings = {"document": sums.document, "sentence": sums.sentence}
     main = scores_of(readings[context])
     main["disagreements"] = sums.disagreements

@@ -111,9 +111,7 @@ def issues_csv(table: pd.DataFrame) -> str:
 
 
 def read_table(path: Path, words: Collection[str]) -> pd.DataFrame:
-    """Read a CSV file of an earlier stage, all but the columns `words` as numbers. Raises NerError where it is
-    missing.
-    """
+    """Read a CSV file of an earlier stage, all columns but `words` as numbers. Raises NerError where it is missing."""
     try:
         table = pd.read_csv(path, keep_default_na=False, dtype=str)
     except FileNotFoundError:

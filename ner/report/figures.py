@@ -172,9 +172,7 @@ FIGURES = {
 
 
 def _matrix(rows: pd.DataFrame, names: Sequence[str], ends: Sequence[str]) -> np.ndarray:
-    """Return entities by annotated and predicted type, [n, n], in the order of `names` and `ends`; the rest are
-    OTHERS.
-    """
+    """Return entities by annotated and predicted type, [n, n], in the order of names, ends; the rest are OTHERS."""
     places = [*names, *ends]
     rows = rows.assign(**{side: rows[side].where(rows[side].isin(places), OTHERS) for side in ("gold", "predicted")})
     counts = rows.groupby(["gold", "predicted"])["entities"].sum().unstack(fill_value=0)
@@ -251,9 +249,7 @@ def _of(table: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def _most_frequent(metrics: dict[str, Any], limit: int) -> tuple[list[str], int]:
-    """Return the entity types with most annotated entities in both splits, in alphabetical order, and how many there
-    are.
-    """
+    """Return the types with most annotated entities in both splits, in alphabetical order, and how many there are."""
     support: dict[str, int] = {}
     for split in SPLITS:
         for name, row in metrics[split]["per_type"].items():

@@ -46,9 +46,7 @@ class Findings:
 
 
 class Part(NamedTuple):
-    """A piece of a sentence. marks: the names of its spans, "annotated", "predicted", both with a space between, or
-    "".
-    """
+    """A piece of a sentence. marks: the names of its spans with a space between: "annotated", "predicted", or ""."""
 
     text: str
     marks: str
