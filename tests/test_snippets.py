@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.checks.commands import PAGES, blocks, problems
+from document_commands import PAGES, blocks, problems
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = [block for page in PAGES for block in blocks(page.read_text(encoding="utf-8"), "python")]

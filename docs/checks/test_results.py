@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from docs.checks.commands import PAGES, blocks
 from docs.checks.freeze import ANSWERS, ROOT, TEXT
+from document_commands import PAGES, blocks
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 METRICS = json.loads((ROOT / "docs" / "results" / "metrics.json").read_text(encoding="utf-8"))
