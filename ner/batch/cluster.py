@@ -109,12 +109,13 @@ def first_done(client: Any, where: str, futures: list[Any]) -> Any:
             raise NerError(f"no worker of {where} is left: start some; {GO_ON}.")
 
 
-def on_worker(inputs: list[Any], *arguments: Any) -> tuple[Entities, Observed]:
+def on_worker(
+    inputs: list[Any], observe: bool, model: Model, min_score: float, code: str, threads: int | None
+) -> tuple[Entities, Observed]:
     """Run `read_inputs` on a worker; without a number of threads with as many as the worker has."""
     from distributed import get_worker
 
-    *others, threads = arguments
-    return read_inputs(inputs, *others, threads or get_worker().state.nthreads)
+    return read_inputs(inputs, observe, model, min_score, code, threads or get_worker().state.nthreads)
 
 
 @contextmanager

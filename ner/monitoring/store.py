@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from ner.common.place import monitor_folder as folder
 from ner.params import MonitorParams
 
 PIECES = 16  # files that a full folder has: so much is lost when the oldest goes
-LOOK_EACH = 1 << 18  # bytes written between two looks at the size of the folder
 TIME = '{"time":"'  # how a line begins
 BATCH_SHARE = 4  # a batch may fill a quarter of the folder; of a larger one each n-th row is kept
 
@@ -37,10 +37,8 @@ class Store:
     limit: int
     source: str
     with_text: bool = False
-    _file: int | None = field(default=None, init=False)
+    _path: Path | None = field(default=None, init=False)
     _size: int = field(default=0, init=False)
-    _since_look: int = field(default=LOOK_EACH, init=False)
-    _path: Path = field(default=Path(), init=False)
 
     @classmethod
     def of(cls, params: MonitorParams, source: str) -> "Store | None":
@@ -79,30 +77,16 @@ class Store:
                 temporary.write_text("".join(stamped), encoding="utf-8")
             self._bound()
 
-    def close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
     def _write(self, line: bytes) -> None:
-        if self._file is not None and (self._size > self.limit // PIECES or os.fstat(self._file).st_nlink == 0):
-            self.close()
-        if self._file is None:
-            self._open()
-        assert self._file is not None
-        os.write(self._file, line)
-        self._size += len(line)
-        self._since_look += len(line)
-        if self._since_look >= min(LOOK_EACH, self.limit // PIECES):
-            self._since_look = 0
+        if self._path is None or self._size > self.limit // PIECES or not self._path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+            name = f"{self.source}-{now}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}.jsonl"
+            self._path, self._size = self.folder / name, 0
             self._bound()
-
-    def _open(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        name = f"{self.source}-{now}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}.jsonl"
-        self._path, self._size = self.folder / name, 0
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
+        with open(self._path, "ab", buffering=0, opener=partial(os.open, mode=0o600)) as file:
+            file.write(line)
+        self._size += len(line)
 
     def _bound(self) -> None:
         files = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in self.folder.glob("*.jsonl"))

@@ -31,7 +31,6 @@ def test_rows_come_back_by_version_and_time_and_half_a_line_is_not_read(tmp_path
     store = Store(tmp_path, 1 << 20, "serve")
     for number in range(5):
         store.add(f"ner/{number % 2}", [ROW], ["Marta"])
-    store.close()
     with (tmp_path / "killed.jsonl").open("w") as file:
         file.write('{"time":"2026-01-01T00:00:00.000+00:00","model":"ner/0","tok')
     rows = read_rows(tmp_path, "ner/0")
