@@ -4,8 +4,8 @@ Run     python -m tasks.evaluate
 Reads   reports/predictions, data/prepared/train.parquet (which mentions and sentences are known from training),
         params.yaml [evaluation]
 Writes  reports/metrics.json, reports/scores.json (its headline), reports/{per_type,slices,documents,thresholds,
-        reliability,confusion}.csv, reports/conlleval.txt (what the original script prints), reports/disagreements.json,
-        reports/plots/*.csv (validation, for DVC plots)
+        reliability,confusion}.csv, reports/conlleval.txt (what the original script prints), reports/plots/*.csv
+        (validation, for DVC plots)
 
 Validation decides at the gate and fits the temperature; test is reported. All is scored on whole sentences.
 """
