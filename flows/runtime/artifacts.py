@@ -6,17 +6,23 @@ A stage of yours gets one by a function here, named in ARTIFACTS with the report
 from collections.abc import Callable
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
 from flows.runtime.overrides import flat
 from flows.runtime.run_record import DATA_DOCS, GATE, METRICS, REGISTRATION, REPORT, TRAINING, VALIDATION, Record
+from flows.runtime.run_stage import CACHED
 from flows.runtime.summary import number, picked, registered, score_rows, spread
-from flows.servers.mlflow_rest import run_page
+from flows.servers.mlflow_rest import run_page, server
 from ner.common.escaping import in_markdown
 from ner.common.tables import markdown_table
 from ner.evaluation.gate import headline
 
 SPLITS = ("validation", "test")
+FIGURES = {
+    "types": "F1 by entity type, with intervals",
+    "mistakes": "What is wrong with the wrong entities",
+    "training": "Loss, and validation after each epoch",
+}
 
 
 def publish(record: Record) -> None:
@@ -24,6 +30,8 @@ def publish(record: Record) -> None:
     for path, create in ARTIFACTS.items():
         if report := record.read(path):
             create(report, record)
+    for name, url in figure_urls(record).items():
+        create_image_artifact(url, key=f"figure-{name}", description=FIGURES[name])
     create_markdown_artifact(links(record), key="results", description="Where the results are")
 
 
@@ -72,7 +80,7 @@ def links(record: Record) -> str:
         lines.append(f"- Model: {in_markdown(registered(registration))}")
         if registration["version"]:
             lines[-1] += ": `models:/{model}/{version}`".format_map(registration)
-    if run_id := registration.get("mlflow_run_id") or record.read(TRAINING).get("mlflow_run_id"):
+    if run_id := _run_id(record):
         page = run_page(run_id)
         lines.append(f"- MLflow run: [{run_id}]({page})" if page else f"- MLflow run: `{run_id}`")
     for name, path in (("Data Docs", DATA_DOCS), ("Mistakes, slices, pictures", REPORT)):
@@ -87,6 +95,18 @@ def links(record: Record) -> str:
     return "\n".join(lines)
 
 
+def figure_urls(record: Record) -> dict[str, str]:
+    """Return the address of each figure in the MLflow run; none without a server that may be named.
+
+    A training from the cache that is judged by other parameters keeps the figures of its first run, so none then.
+    """
+    run_id, uri, train = _run_id(record), server(), record.outcomes.get("train")
+    is_first = not (record.changes and train and train.how == CACHED)
+    if not (run_id and uri and "@" not in uri and record.report(REPORT) and is_first):
+        return {}
+    return {name: f"{uri}/get-artifact?path=figures/{name}.png&run_uuid={run_id}" for name in FIGURES}
+
+
 def type_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a row an entity type and split, with the interval of its F1."""
     columns = ("precision", "recall", "f1", "support")
@@ -95,6 +115,10 @@ def type_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
         for split in SPLITS
         for name, row in metrics.get(split, {}).get("per_type", {}).items()
     ]
+
+
+def _run_id(record: Record) -> str | None:
+    return record.read(REGISTRATION).get("mlflow_run_id") or record.read(TRAINING).get("mlflow_run_id")
 
 
 def _word(result: dict[str, Any]) -> str:

@@ -6,10 +6,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from flows.runtime.artifacts import links, type_rows
+from flows.runtime.artifacts import FIGURES, figure_urls, links, type_rows
 from flows.runtime.dvc_graph import Stage
 from flows.runtime.run_record import DATA_DOCS, METRICS, REGISTRATION, REPORT, TRAINING, Record
-from flows.runtime.run_stage import RAN, Outcome
+from flows.runtime.run_stage import CACHED, RAN, Outcome
 from flows.runtime.summary import render, score_rows
 from flows.servers import mlflow_rest as registry
 
@@ -83,6 +83,23 @@ def test_without_a_server_that_answers_results_name_their_places_and_link_nowher
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     told = links(registered)
     assert f"Data Docs: `{tmp_path / DATA_DOCS}`" in told and "MLflow run: `f00d`" in told and "](" not in told
+
+
+def test_pictures_are_those_of_this_run_in_mlflow(record, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000/")
+    assert set(figure_urls(record)) == set(FIGURES)
+    assert figure_urls(record)["types"] == "http://127.0.0.1:5000/get-artifact?path=figures/types.png&run_uuid=f00d"
+    record.outcomes["train"] = Outcome(CACHED, "Its result came from DVC's cache.")
+    assert figure_urls(record)
+    record.changes = {"evaluation": {"confidence": 0.9}}  # the MLflow run keeps what was said of it first
+    assert figure_urls(record) == {}
+
+
+@pytest.mark.parametrize("uri", ["", "sqlite:///mlflow.db", "http://me:secret@example.org"])
+def test_without_a_server_that_may_be_named_there_are_no_pictures(record, monkeypatch, uri):
+    monkeypatch.chdir(record.folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert figure_urls(record) == {}
 
 
 def test_a_corrected_test_set_is_a_row_of_the_scores_in_prefect_and_in_the_terminal(record):
