@@ -20,7 +20,7 @@ from ner.evaluation.gate import headline
 SPLITS = ("validation", "test")
 FIGURES = {
     "types": "F1 by entity type, with intervals",
-    "mistakes": "What is wrong with the wrong entities",
+    "confusion": "Annotated and predicted types",
     "training": "Loss, and validation after each epoch",
 }
 
