@@ -4,10 +4,6 @@ Run     python -m tasks.validate
 Reads   data/prepared, profiles/<source>.json where there is one, params.yaml [validation]
 Writes  reports/validation.json and reports/data_docs/, always; data/validated.json where everything holds, otherwise it
         ends with status 3 and one sentence: what is broken first, in which file and line
-
-Which tables are looked at: ner/data/validation/flat_tables.py. What is expected of them:
-ner/data/validation/expectations.py. Great Expectations
-sees some thousand sentences at a time, and ner/data/validation/merge.py makes one result of it.
 """
 
 from pathlib import Path

@@ -66,7 +66,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `ingest` writes (data/prepared) for our small corpus."""
-    from ner.data.sources.prepared_writer import ingest_files
+    from ingestion import ingest_files
 
     folder = tmp_path_factory.mktemp("prepared") / "prepared"
     files = {"train": MINI / "train.txt", "validation": MINI / "valid.txt", "test": MINI / "test.txt"}

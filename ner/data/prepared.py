@@ -60,7 +60,7 @@ def read_sentences(folder: Path, split: str) -> pa.Table:
     try:
         return pq.read_table(path)
     except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def read_split(folder: Path, split: str) -> Split:
@@ -94,7 +94,7 @@ def read_parts(folder: Path, split: str, size: int = PART) -> Iterator[Split]:
                     left = left.slice(ends[-1])
             yield _split(file.schema_arrow.empty_table() if left is None else left)
     except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def to_lists(column: pa.ChunkedArray) -> list[list[str]]:
@@ -128,7 +128,8 @@ def _check_digest(folder: Path, split: str) -> None:
         raise NerError(f"{folder / about['parquet']} has another sha256 than {MANIFEST} says: {AGAIN}.")
 
 
-def _unreadable(path: Path, error: Exception) -> NerError:
+def unreadable(path: Path, error: Exception | str) -> NerError:
+    """Return the error about a file of the prepared corpus that is missing or broken."""
     if isinstance(error, FileNotFoundError):
         return NerError(f"{path} is missing: {AGAIN}.")
     return NerError(f"{path} cannot be read ({str(error).splitlines()[0]}): {AGAIN}.")

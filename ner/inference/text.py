@@ -133,11 +133,14 @@ def rules_language(language: str | None) -> str:
 def _pipeline(language: str) -> Any:
     """Return spaCy's tokenizer and sentence ends of a language, without a model."""
     import spacy
+    from spacy.attrs import IS_PUNCT
     from spacy.lang.char_classes import ALPHA, ALPHA_LOWER, LIST_ELLIPSES, LIST_ICONS
     from spacy.util import compile_infix_regex, compile_suffix_regex
 
     nlp = spacy.blank(rules_language(language))
     nlp.add_pipe("sentencizer")
+    getters = nlp.vocab.lex_attr_getters
+    nlp.vocab.lex_attr_getters = {IS_PUNCT: getters[IS_PUNCT]}  # all that sentence ends are told by, of a dozen
     comma, colon = rf"(?<=[{ALPHA}]),(?=[{ALPHA}])", rf"(?<=[{ALPHA}0-9])[:=](?=[{ALPHA}])"
     inside = [*LIST_ELLIPSES, *LIST_ICONS, r"--+", comma, colon, rf"[{_QUOTES}]"]
     tokenizer: Any = nlp.tokenizer

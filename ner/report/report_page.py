@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
-from ner.common.escaping import visible
+from ner.common.pages import templates
 from ner.evaluation.error_analysis import CATEGORIES
 from ner.evaluation.scoring import WAYS
 from ner.report.drawing import SPLITS
@@ -122,21 +122,9 @@ def cut(text: str, limit: int = MAX_TEXT) -> str:
 
 def environment() -> Environment:
     """Return templates that escape whatever comes from a corpus or a model."""
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        finalize=_visible,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    made = templates(TEMPLATES)
     made.filters |= {"cut": cut, "score": _score, "count": _count, "blank": _blank}
     return made
-
-
-def _visible(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _score(value: float | None, digits: int = 4) -> str:

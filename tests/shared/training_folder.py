@@ -29,7 +29,7 @@ def fill(folder: Path, prepared: Path, encoder: Path, **blocks: dict[str, Any]) 
 
 def eightfold(folder: Path, corpus: Path) -> Path:
     """Write data/prepared of a corpus whose training split stands eight times over."""
-    from ner.data.sources.prepared_writer import ingest_files
+    from ingestion import ingest_files
 
     files = {}
     for split, name in (("train", "train.txt"), ("validation", "valid.txt"), ("test", "test.txt")):

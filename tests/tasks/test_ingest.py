@@ -8,14 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from datasets import ClassLabel, Dataset
+from datasets import ClassLabel, Dataset, Features, List, Value
 
+from ingestion import ingest_files
 from ner.data.conll import Sentence
 from ner.data.formats.columns import read_strict
 from ner.data.formats.token_records import read_hub_form
 from ner.data.prepared import labels, read_manifest, read_sentences, read_split, to_tags
 from ner.data.sources.catalog import Catalog
-from ner.data.sources.prepared_writer import ingest_files, summary, to_table
+from ner.data.sources.prepared_writer import schema_of, summary, to_table
 from ner.errors import CorpusError, NerError, TagError
 from waiting import PATIENCE_S
 
@@ -37,6 +38,13 @@ def mirror(files: dict[str, Path], folder: Path) -> dict[str, Path]:
         paths[split] = folder / f"{split}-00000-of-00001.parquet"
         pq.write_table(table, paths[split])
     return paths
+
+
+def test_the_schema_is_what_datasets_would_write():
+    names = ["O", "B-人物", "I-人物"]
+    integers = {name: Value("int32") for name in ("document_id", "sentence_id", "line")}
+    features = Features(**integers, tokens=List(Value("string")), ner_tags=List(ClassLabel(names=names)))
+    assert schema_of(names).equals(features.arrow_schema, check_metadata=True)
 
 
 def test_datasets_loads_the_split_with_its_label_names(prepared):

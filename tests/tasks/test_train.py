@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AlbertConfig, AlbertModel
 
+from ingestion import ingest_files
 from ner.common.files import read_params, sha256_file
-from ner.data.sources.prepared_writer import ingest_files
 from ner.errors import ParamsError
 from ner.tracking.mlflow_store import client
 from ner.tracking.training_log import TrainingLog

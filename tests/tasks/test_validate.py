@@ -17,10 +17,10 @@ import pytest
 from ner.common.escaping import is_visible
 from ner.common.files import sha256_file, sha256_folder
 from ner.data.prepared import read_manifest
-from ner.data.validation.custom_expectations import is_iob2
-from ner.data.validation.flat_tables import build_tables, read_prepared
 from ner.data.validation.report import reduce_results
 from ner.data.validation.run import examine, run_suites, validate
+from ner.data.validation.scan import Fault, read_scans
+from ner.data.validation.tables import build_tables
 from ner.errors import NerError, ValidationFailed
 from ner.params import ValidationParams
 
@@ -291,36 +291,54 @@ def test_the_report_is_the_same_whatever_is_in_memory_at_a_time(broken):
             row.update(tokens=source["tokens"], ner_tags=source["ner_tags"])
 
     stage = broken(spoil)
-    whole, parts = (examine(stage.prepared, ValidationParams(**LIMITS), size=size).report for size in (20_000, 5))
+    scans = [read_scans(stage.prepared, read_manifest(stage.prepared), size) for size in (20_000, 5)]
+    whole, parts = (examine(stage.prepared, ValidationParams(**LIMITS), scans=own).report for own in scans)
     assert whole == parts and not whole["passed"]
 
 
 def test_an_expectation_that_raises_counts_as_broken_with_its_reason(good: Stage):
     manifest = read_manifest(good.prepared)
-    tables = build_tables(read_prepared(good.prepared, manifest), manifest["labels"])
+    tables = build_tables(read_scans(good.prepared, manifest), {})
     absent = gxe.ExpectColumnMaxToBeBetween(
         column="absent", max_value=1, description="The column is there", meta={"expected": "1 at most"}
     )
-    results = {"train": run_suites(tables["train"].small, {"split": [absent]})}
-    (reduced,) = reduce_results(manifest, {"train": {}}, results)["splits"]["train"]["tables"]["split"]
+    results = {"train": run_suites(tables["train"].tables, {"split": [absent]})}
+    (reduced,) = reduce_results(manifest, tables, results)["splits"]["train"]["tables"]["split"]
     assert reduced["passed"] is False and "absent" in reduced["reason"]
 
 
 @pytest.mark.parametrize(
-    ("tags", "verdict"),
+    ("ids", "fault"),
     [
-        ("", True),
-        ("B-PER I-PER O", True),
-        ("O I-PER", False),
-        ("B-PER I-LOC", False),
-        ("I-PER", False),
-        ("#77", False),
-        ("B-Job_Title I-Job_Title", True),
-        ("B-Job_Title I-Job", False),
+        ([1, 2, 0], None),
+        ([0, 2, 0], Fault(1, "I-LOC after O")),
+        ([1, 4, 0], Fault(1, "I-Job Title after B-LOC")),
+        ([4, 0, 0], Fault(0, "I-Job Title after the start of the sentence")),
+        ([77, 0, 0], Fault(0, "tag '#77' is not IOB2: expected 'O', 'B-TYPE' or 'I-TYPE'")),
+        ([3, 4, 4], None),
+        ([3, 4, 3], None),
     ],
 )
-def test_iob2_condition(tags: str, verdict: bool):
-    assert is_iob2(tags.replace(" ", "\t").replace("_", " ")) is verdict
+def test_the_first_tag_that_is_no_iob2_is_found(tmp_path, ids: list[int], fault: Fault | None):
+    row = {"document_id": 0, "line": 1, "tokens": ["a"] * 3, "ner_tags": [0, 1, 2]}
+    rows = [{**row, "sentence_id": number} for number in range(3)]
+    rows[1]["ner_tags"] = ids
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    labels = ["O", "B-LOC", "I-LOC", "B-Job Title", "I-Job Title"]
+    about = {"file": "train.txt", "parquet": "train.parquet"}
+    scan = read_scans(tmp_path, {"splits": {"train": about}, "labels": labels})["train"]
+    assert scan.faults == ({1: fault} if fault else {})
+
+
+def test_a_token_that_stands_there_often_counts_as_often_and_is_told_once(broken):
+    def spoil(rows: Rows) -> None:
+        for row in rows["train"][:3]:
+            row["tokens"][0] = "\u200b"
+
+    stage = broken(spoil)
+    with pytest.raises(ValidationFailed, match=r"No token is empty or blank.*3 of \d+ rows break it"):
+        stage.run()
+    stage.run(max_unreadable_tokens=0.5)
 
 
 @pytest.mark.parametrize(
@@ -331,6 +349,9 @@ def test_visible_condition(token: str, verdict: bool):
     assert is_visible(token) is verdict
 
 
-def test_the_stage_imports_no_torch():
-    code = "import sys, tasks.validate; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+def test_the_stage_imports_no_library_that_it_does_not_use():
+    """Each of these takes a part of a second or more."""
+    heavy = {"torch", "transformers", "datasets", "altair", "narwhals", "rfc3987_syntax", "sqlalchemy", "boto3"}
+    code = f"import sys, tasks.validate; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -29,6 +29,7 @@ from ner.tags import spans_to_tags
 
 LONGEST_SENTENCE = 50_000  # tokens; more is a file without blank lines, which would be read into memory whole
 SUSPICIOUS = 1_000  # tokens
+UNUSUAL = ("", "-", "#", " ", "\t", "\r")  # how lines begin that may be no token
 _NUMBER = re.compile(r"(?P<first>\d+)(?P<more>[-.]\d+)?")
 
 
@@ -46,6 +47,9 @@ def blocks(
     marks = "-" if strict else "-#"
     header = form.header
     for number, line in lines(path, form.encoding, progress):
+        if 0 < len(rows) < LONGEST_SENTENCE and (plain := cells.plain(number, line)):
+            rows.append(plain)
+            continue
         blank = not line or is_blank(line)
         name = document_start(line) if not blank and line[0] in marks else None
         if blank or name is not None:
@@ -93,8 +97,22 @@ class _Cells:
         self.split = splitter(form.separator or "space")
         self.columns = form.columns or 2
         self.token_at, self.tag_at = (form.token_column or 1) - 1, (form.tag_column or self.columns) - 1
+        self.is_special = form.numbered or bool(form.prefix) or form.name == "conllu"
         self.tags = {"O", form.outside}
         self.expected: int | None = None
+
+    def plain(self, number: int, line: str) -> Row | None:
+        """Return the row of a line that nothing is special about, as nearly all are; None where that is to be seen."""
+        if self.is_special or line[:1] in UNUSUAL:
+            return None
+        fields = self.split(line)
+        if len(fields) != self.columns:
+            return None
+        token, tag = fields[self.token_at], fields[self.tag_at]
+        if not token or not tag:
+            return None
+        self.tags.add(tag)
+        return Row(number, token, tag)
 
     def is_comment(self, line: str) -> bool:
         fields = self.split(line)

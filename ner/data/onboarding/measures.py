@@ -1,16 +1,17 @@
-"""Measures of new data by which parameters are proposed: one pass over each split, a chunk of sentences at a time.
+"""Measures of new data by which parameters are proposed: what a scan of each split counted.
 
-measures = {split: measure(own) for split, own in split_tables(prepared, manifest, profile).items()}
+measures = all_measures(scans, read_losses(prepared, manifest), profile)
 """
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import pandas as pd
+from typing import Any
 
 from ner.common.escaping import CONTROL, is_visible
-from ner.data.validation.flat_tables import SplitTables, Tables
+from ner.data.validation.losses import Losses
+from ner.data.validation.scan import Scan, beside, copies, shared
 from ner.tags import split_tag
 
 SHOWN = 5  # examples
@@ -22,7 +23,7 @@ class Measures:
 
     longest: of `sentence_tokens` and `token_chars`, with the place. unreadable: tokens that print nothing or hold
     control characters. tags: how many tokens have each. shared: share of its distinct sentences that each other split
-    has. split: the row of the table `split`, with what a profile compares.
+    has. split: what compares it with training and with a profile.
     """
 
     tokens: int = 0
@@ -41,38 +42,40 @@ class Measures:
         return Counter({kind: n for tag, n in self.tags.items() for letter, kind in [split_tag(tag)] if letter == "B"})
 
 
-def measure(own: SplitTables) -> Measures:
-    """Return the measures of a split."""
-    measures = Measures(tokens=own.sizes["tokens"], sentences=own.sizes["sentences"])
-    also: Counter[str] = Counter()
-    readable: dict[str, bool] = {}
-    for tables in own.chunks():
-        _add(measures, tables, readable)
-        columns = [name for name in tables["texts"] if name.startswith("also_in_")]
-        also.update({name: int(tables["texts"][name].notna().sum()) for name in columns})
-    measures.shared = {name.removeprefix("also_in_"): n / max(1, own.sizes["texts"]) for name, n in also.items()}
-    documents, lost = own.small["documents"]["copy_of"], own.small.get("annotations")
-    measures.copied = float(documents.notna().mean()) if len(documents) else 0.0
-    measures.not_kept = float(lost["not_kept"].notna().mean()) if lost is not None and len(lost) else 0.0
-    measures.split = own.small["split"].drop(columns=["place", "parquet_sha256"]).iloc[0].to_dict()
+def all_measures(
+    scans: Mapping[str, Scan], losses: Mapping[str, Losses], profile: Mapping[str, Any]
+) -> dict[str, Measures]:
+    """Return the measures of each split."""
+    copied, measures = copies(scans), {}
+    for split, scan in scans.items():
+        sizes, lost = scan.sizes, losses.get(split, Losses(1, []))
+        measures[split] = Measures(
+            tokens=sizes["tokens"],
+            sentences=sizes["sentences"],
+            tags=Counter({name: count for name, (count, _) in scan.tags.items()}),
+            shared={
+                name: len(shared(scan, other)) / max(1, sizes["texts"])
+                for name, other in scans.items()
+                if name != split
+            },
+            copied=len(copied[split]) / max(1, sizes["documents"]),
+            not_kept=len(lost.listed) / (lost.kept + len(lost.listed)),
+            split=beside(scan, scans["train"], profile),
+        )
+        _add_tokens(measures[split], scan)
     return measures
 
 
-def _add(measures: Measures, tables: Tables, readable: dict[str, bool]) -> None:
-    tokens = tables["tokens"]
-    measures.tags.update(tokens["tag"].value_counts().to_dict())
-    for table, column in (("sentences", "sentence_tokens"), ("tokens", "token_chars")):
-        if len(rows := tables[table]):
-            longest = rows.loc[rows[column].idxmax()]
-            measures.longest[column] = max(
-                measures.longest.get(column, (0, "")),
-                (int(longest[column]), longest["place"]),
-                key=lambda pair: pair[0],
-            )
-    for token in tokens["token"].unique():
-        if token not in readable:
-            readable[token] = is_visible(token) and not re.search(CONTROL, token)
-    broken: pd.DataFrame = tokens[~tokens["token"].map(readable).astype(bool)]
-    measures.unreadable += len(broken)
-    for row in broken.head(SHOWN - len(measures.examples)).itertuples():
-        measures.examples.append(f"{row.place}: {row.token!r}")
+def _add_tokens(measures: Measures, scan: Scan) -> None:
+    if not measures.sentences or not measures.tokens:
+        return
+    number = int(scan.sentences["tokens"].argmax())
+    measures.longest["sentence_tokens"] = (int(scan.sentences["tokens"][number]), scan.place(number))
+    columns = [scan.tokens[name].to_pylist() for name in ("token", "count", "row")]
+    longest, row = max(zip(columns[0], columns[2], strict=True), key=lambda pair: len(pair[0]))
+    measures.longest["token_chars"] = (len(longest), scan.place_of_token(row))
+    for token, count, row in zip(*columns, strict=True):
+        if not is_visible(token) or re.search(CONTROL, token):
+            measures.unreadable += count
+            if len(measures.examples) < SHOWN:
+                measures.examples.append(f"{scan.place_of_token(row)}: {token!r}")

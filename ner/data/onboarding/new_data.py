@@ -10,7 +10,6 @@ The same name again is a second delivery: new checksums, held to the profile of 
 that are imported when it is recognised and told of, since they take seconds.
 """
 
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ner.common.files import PARAMS, write_json
+from ner.common.imports import without
 from ner.common.progress import on_progress
 from ner.common.yaml_edit import YamlFile, put, quoted
 from ner.data.formats import FORMATS, OPTIONS, Recognised, read, recognise
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 BASE = Path("models/base")
 SOUND = "validation: nothing that was measured breaks a limit; without --dry-run every expectation is checked"
-LOOKED_AT = 2000  # documents whose words tell the language
+LOOKED_AT = 20_000  # words that tell the language
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def new_data(path: Path, options: Options) -> None:
     recognised = recognise(path, options.format, on_progress(f"recognising {path}"), **settings_of(options.settings))
     print("\n".join(recognised.lines()).replace(str(unpacked(path)), str(path)), flush=True)
     if recognised.format.name not in TAGGED:
-        import_spacy_alone()
+        with without("torch"):
+            import spacy  # noqa: F401  # by whose rules texts are cut; torch, which it would import, takes seconds
     name = options.name or default_name(path)
     catalog, params = YamlFile(CATALOG), YamlFile(PARAMS)
     entry = new_entry(recognised, path, f"{path.name}, added by ner new-data")
@@ -98,17 +99,6 @@ def new_data(path: Path, options: Options) -> None:
             f"note: the files are outside the repository, so {CATALOG} names their folder as it is on this machine, "
             f"{entry['folder']}; to take them along, put them into local/ and run this again."
         )
-
-
-def import_spacy_alone() -> None:
-    """Import spaCy, by whose rules texts are cut, without torch, which it would import where it is there: seconds."""
-    if "torch" in sys.modules:
-        return
-    sys.modules["torch"] = None  # type: ignore[assignment]  # an import of it is an ImportError
-    try:
-        import spacy  # noqa: F401
-    finally:
-        del sys.modules["torch"]
 
 
 def settings_of(arguments: Sequence[str]) -> dict[str, Any]:
@@ -140,10 +130,9 @@ def described(entry: dict[str, Any], options: Options, recognised: Recognised) -
 def language_of(recognised: Recognised) -> str:
     """Return the language of the first documents, as their words tell it."""
     paths = next(paths for split, paths in recognised.files.items() if split != UNLABELLED)
-    documents = islice(read(paths, recognised.format), LOOKED_AT)
-    return guess_language(
-        " ".join(token for document in documents for row in document.sentences for token in row.tokens)
-    )
+    documents = read(paths, recognised.format)
+    words = (token for document in documents for row in document.sentences for token in row.tokens)
+    return guess_language(" ".join(islice(words, LOOKED_AT)))
 
 
 def proposed(seen: "SeenData", file: YamlFile, options: Options) -> Iterator["Change"]:

@@ -13,14 +13,15 @@ from typing import Any
 from ner.common.files import write_json, write_text
 from ner.common.tables import plain_table
 from ner.data.onboarding.limits import raised_limits
-from ner.data.onboarding.measures import measure
+from ner.data.onboarding.measures import all_measures
 from ner.data.prepared import PROBLEMS
 from ner.data.sources.catalog import read_catalog
 from ner.data.sources.join import load_source
 from ner.data.sources.manifest import reading_lines
-from ner.data.sources.prepared_writer import write_corpus
-from ner.data.validation.flat_tables import split_tables
-from ner.data.validation.profile import needed_types, prepared_profile, profile_path
+from ner.data.sources.prepared_writer import sizes, write_corpus
+from ner.data.validation.losses import read_losses
+from ner.data.validation.profile import needed_types, profile_of, profile_path
+from ner.data.validation.scan import read_scans
 from ner.params import Params
 
 EXAMPLES = 3  # of each cause, of what was not kept; of each expectation, of what breaks it
@@ -44,20 +45,16 @@ class SeenData:
         names = read_catalog(scratch / "catalog.yaml")
         self.manifest = write_corpus(load_source(name, names, scratch), self.prepared)
         self.passed = False  # known when `wrong` was asked
-        self.profile, self.old_profile = prepared_profile(self.prepared), old_profile
-        tables = split_tables(self.prepared, self.manifest, old_profile or self.profile)
-        self.measures = {split: measure(own) for split, own in tables.items()}
+        self.scans = read_scans(self.prepared, self.manifest)
+        self.profile, self.old_profile = profile_of(self.manifest, self.scans), old_profile
+        losses = read_losses(self.prepared, self.manifest)
+        self.measures = all_measures(self.scans, losses, old_profile or self.profile)
 
     def lines(self) -> Iterator[str]:
         """Yield a preview: splits, types, what was left out and examples of it."""
         manifest = self.manifest
         yield f"language: {manifest['language']}"
-        rows = [["", "documents", "sentences", "tokens", "entities"]]
-        for split, about in manifest["splits"].items():
-            documents = f"{about['documents']:,}" if manifest["document_boundaries"] else "-"
-            counts = (about["sentences"], about["tokens"], sum(about["entities"].values()))
-            rows.append([split, documents, *(f"{count:,}" for count in counts)])
-        yield from ("", plain_table(rows), "", plain_table(list(self._types())), "")
+        yield from ("", sizes(manifest), "", plain_table(list(self._types())), "")
         if not manifest["document_boundaries"]:
             yield IN_ORDER if manifest["in_order"] else ALONE
         yield from reading_lines(manifest)
@@ -112,7 +109,7 @@ class SeenData:
 
         folder = self.scratch / "profiles"
         write_json(profile_path(self.name, folder), self.old_profile or self.profile)
-        report = examine(self.prepared, params.validation, folder).report
+        report = examine(self.prepared, params.validation, folder, self.scans).report
         splits, self.passed = report["splits"], report["passed"]
         held, total = (sum(about[key] for about in splits.values()) for key in ("held", "expectations"))
         stops = "" if report["passed"] else ", so make train stops at stage validate:"

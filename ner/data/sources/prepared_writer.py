@@ -3,6 +3,7 @@
 manifest = ingest("conll2003", Path("data/prepared"))        # any name that data.source takes
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -13,19 +14,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ner.common.files import replacing_folder, sha256_file, write_json
+from ner.common.tables import plain_table
 from ner.data.conll import Sentence
 from ner.data.fingerprint import SPLITS, Fingerprint
 from ner.data.prepared import MANIFEST, PROBLEMS
 from ner.data.sources.catalog import read_catalog
-from ner.data.sources.catalog_entries import UNLABELLED, AnyCorpus
-from ner.data.sources.corpora import FetchedCorpus, scratch_beside
+from ner.data.sources.catalog_entries import UNLABELLED
+from ner.data.sources.corpora import scratch_beside
 from ner.data.sources.join import load_source
-from ner.data.sources.loading import LoadedCorpus, load
+from ner.data.sources.loading import LoadedCorpus
 from ner.data.sources.manifest import account_of, reading_lines, write_problems
 from ner.tags import label_names
 
 ROW_GROUP, PIECE = 1 << 17, 1 << 13  # sentences of a row group, and of what is made of Python lists at a time
-MOST_COLUMNS = 10  # entity types that have a column each in what is printed; of more it is the sum
 
 
 def ingest(source: str, prepared: Path) -> dict[str, Any]:
@@ -33,27 +34,6 @@ def ingest(source: str, prepared: Path) -> dict[str, Any]:
     names = read_catalog()
     with scratch_beside(prepared) as scratch:
         return write_corpus(load_source(source, names, scratch), prepared)
-
-
-def ingest_files(
-    files: dict[str, Any],
-    folder: Path,
-    source: str,
-    *,
-    entry: AnyCorpus | None = None,
-    origin: str | None = None,
-    revision: str | None = None,
-) -> dict[str, Any]:
-    """Write parquet and manifest of a corpus whose files are on this disk; whole, or not at all.
-
-    files: for each split a path, or the paths of its shards, in CoNLL columns or (.parquet) the hub's form.
-    entry: what is known about it; without one, document boundaries are those that the files mark themselves, and
-    sentences without boundaries count as being in no order. Raises CorpusError for a file that cannot be read.
-    """
-    paths = {split: [group] if isinstance(group, Path) else list(group) for split, group in files.items()}
-    with scratch_beside(folder) as scratch:
-        corpus = load(FetchedCorpus(entry, paths, origin or source, revision), source, scratch=scratch)
-        return write_corpus(corpus, folder)
 
 
 def write_corpus(corpus: LoadedCorpus, folder: Path) -> dict[str, Any]:
@@ -149,34 +129,35 @@ def to_table(sentences: Sequence[Sentence], labels: list[str], first: int = 0) -
 
 
 def schema_of(labels: list[str]) -> pa.Schema:
-    """Return the schema with the label names, so that `Dataset.from_parquet` gives a ClassLabel."""
-    from datasets import ClassLabel, Features, List, Value
-
-    return Features(
-        document_id=Value("int32"),
-        sentence_id=Value("int32"),
-        line=Value("int32"),
-        tokens=List(Value("string")),
-        ner_tags=List(ClassLabel(names=labels)),
-    ).arrow_schema
+    """Return the schema with the label names as `datasets` writes them, so that `Dataset.from_parquet` gives a
+    ClassLabel.
+    """
+    columns = {name: {"dtype": "int32", "_type": "Value"} for name in ("document_id", "sentence_id", "line")}
+    features = columns | {
+        "tokens": {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"},
+        "ner_tags": {"feature": {"names": labels, "_type": "ClassLabel"}, "_type": "List"},
+    }
+    lists = [("tokens", pa.list_(pa.string())), ("ner_tags", pa.list_(pa.int64()))]
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pa.schema([*((name, pa.int32()) for name in columns), *lists], metadata=metadata)
 
 
 def summary(manifest: dict[str, Any]) -> str:
-    """Return one line per split with its counts."""
-    types = manifest["entity_types"]
-    columns = {name: [name] for name in types} if len(types) <= MOST_COLUMNS else {"entities": types}
-    widths = {name: max(8, len(name) + 2) for name in columns}
-    head = f"{'split':<12}{'documents':>10}{'sentences':>10}{'tokens':>10}"
-    head += "".join(f"{name:>{width}}" for name, width in widths.items())
-    lines = [f"{manifest['source']} ({manifest['origin']}), content {manifest['fingerprint'][:12]}", head]
-    for split, about in manifest["splits"].items():
-        documents = f"{about['documents']:,}" if manifest["document_boundaries"] else "-"
-        sums = {name: sum(about["entities"].get(kind, 0) for kind in group) for name, group in columns.items()}
-        counts = "".join(f"{sums[name]:>{width},}" for name, width in widths.items())
-        lines.append(f"{split:<12}{documents:>10}{about['sentences']:>10,}{about['tokens']:>10,}{counts}")
+    """Return the counts of each split, and what reading says of the corpus."""
+    lines = [f"{manifest['source']} ({manifest['origin']}), content {manifest['fingerprint'][:12]}", sizes(manifest)]
     if not manifest["document_boundaries"]:
         order = (
             "in order: neighbours may share a window" if manifest["in_order"] else "in no known order: each is alone"
         )
         lines.append(f"no document boundaries; sentences count as being {order}")
     return "\n".join([*lines, *reading_lines(manifest)])
+
+
+def sizes(manifest: dict[str, Any]) -> str:
+    """Return a table of the counts of each split."""
+    rows = [["", "documents", "sentences", "tokens", "entities"]]
+    for split, about in manifest["splits"].items():
+        documents = f"{about['documents']:,}" if manifest["document_boundaries"] else "-"
+        counts = (about["sentences"], about["tokens"], sum(about["entities"].values()))
+        rows.append([split, documents, *(f"{count:,}" for count in counts)])
+    return plain_table(rows)

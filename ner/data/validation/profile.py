@@ -9,20 +9,19 @@ Writes  profiles/<source>.json, and prints how data/prepared differs from a prof
 
 import json
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from ner.common.files import write_json
-from ner.data.fingerprint import SPLITS, label_drift
-from ner.data.prepared import read_manifest, read_parts
+from ner.data.fingerprint import label_drift
+from ner.data.prepared import read_manifest
+from ner.data.validation.scan import Scan, read_scans
 from ner.errors import NerError
-from ner.tags import split_tag
 
 PREPARED, PROFILES = Path("data/prepared"), Path("profiles")
 QUANTILES = {"half": 0.5, "most": 0.99}  # under "half" lie half of the values, under "most" 99 % of them
@@ -31,69 +30,45 @@ NEED_EVERY_TYPE = (
     "validation",
 )  # to learn a type, and to measure it at the gate; a test set may lack a rare one
 LIKELY = 5  # entities of a type to be expected in a split by the profile: then one chance in 150 to have none
-MEMORY = 1 << 16  # distinct tokens whose scripts are remembered
 KEYS = {
     "source", "sentences", "tokens", "entities", "types", "tokens_a_sentence", "characters_a_token",
     "entities_a_100_tokens", "sentences_without_entity", "documents_without_entity", "scripts",
 }  # fmt: skip
 
 
-class Measure:
-    """Measures a corpus sentence by sentence, in bounded memory, and gives its profile."""
-
-    def __init__(self) -> None:
-        self.types: Counter[str] = Counter()
-        self.scripts: Counter[str] = Counter()
-        self.sentence_lengths: Counter[int] = Counter()
-        self.token_lengths: Counter[int] = Counter()
-        self.sentences_without = self.documents = self.documents_with = 0
-        self._document: Any = None
-        self._has_entity = False
-
-    def add(self, document: Any, tokens: Sequence[str], tags: Sequence[str]) -> None:
-        """Measure one sentence, IOB2. document: its document; sentences of one document follow each other."""
-        if document != self._document or not self.documents:
-            self.documents, self._document, self._has_entity = self.documents + 1, document, False
-        begun = [entity_type for letter, entity_type in map(split_tag, tags) if letter == "B"]
-        if begun and not self._has_entity:
-            self.documents_with, self._has_entity = self.documents_with + 1, True
-        self.sentences_without += not begun
-        self.types.update(begun)
-        self.sentence_lengths[len(tokens)] += 1
-        for token in tokens:
-            self.token_lengths[len(token)] += 1
-            self.scripts.update(scripts_of(token))
-
-    def profile(self, source: str, document_boundaries: bool) -> dict[str, Any]:
-        """Return what profiles/<source>.json holds; shares are 0 to 1, lengths in tokens and code points."""
-        sentences, tokens = self.sentence_lengths.total(), self.token_lengths.total()
-        entities = self.types.total()
-        without = _share(self.documents - self.documents_with, self.documents) if document_boundaries else None
-        return {
-            "source": source,
-            "documents": self.documents if document_boundaries else None,
-            "sentences": sentences,
-            "tokens": tokens,
-            "entities": entities,
-            "types": {
-                name: {"entities": count, "share": _share(count, entities)}
-                for name, count in sorted(self.types.items())
-            },
-            "tokens_a_sentence": spread(self.sentence_lengths),
-            "characters_a_token": spread(self.token_lengths),
-            "entities_a_100_tokens": round(100 * entities / tokens, 4) if tokens else 0.0,
-            "sentences_without_entity": _share(self.sentences_without, sentences),
-            "documents_without_entity": without,
-            "scripts": {name: _share(count, self.scripts.total()) for name, count in self.scripts.most_common()},
-        }
-
-
-@lru_cache(MEMORY)
-def scripts_of(token: str) -> tuple[str, ...]:
-    """Return the script of each letter of a token, as Unicode's names of characters begin: LATIN, CYRILLIC, CJK."""
-    return tuple(
-        unicodedata.name(letter, "UNKNOWN").split(" ")[0].split("-")[0] for letter in token if letter.isalpha()
-    )
+def profile_of(manifest: Mapping[str, Any], scans: Mapping[str, Scan]) -> dict[str, Any]:
+    """Return what profiles/<source>.json holds; shares are 0 to 1, lengths in tokens and code points."""
+    types: Counter[str] = Counter()
+    scripts: Counter[str] = Counter()
+    sentence_lengths: Counter[int] = Counter()
+    token_lengths: Counter[int] = Counter()
+    sentences_without = documents = documents_without = 0
+    for scan in scans.values():
+        entities = scan.sentences["entities"]
+        types.update(scan.entities)
+        scripts.update(scan.letters)
+        sentence_lengths.update(scan.sentences["tokens"].tolist())
+        for token, count in zip(scan.tokens["token"].to_pylist(), scan.tokens["count"].to_pylist(), strict=True):
+            token_lengths[len(token)] += count
+        sentences_without += int((entities == 0).sum())
+        documents += len(scan.documents)
+        documents_without += int((np.add.reduceat(entities, scan.documents) == 0).sum()) if len(entities) else 0
+    sentences, tokens, total = sentence_lengths.total(), token_lengths.total(), types.total()
+    boundaries = manifest["document_boundaries"]
+    return {
+        "source": manifest["source"],
+        "documents": documents if boundaries else None,
+        "sentences": sentences,
+        "tokens": tokens,
+        "entities": total,
+        "types": {name: {"entities": count, "share": _share(count, total)} for name, count in sorted(types.items())},
+        "tokens_a_sentence": spread(sentence_lengths),
+        "characters_a_token": spread(token_lengths),
+        "entities_a_100_tokens": round(100 * total / tokens, 4) if tokens else 0.0,
+        "sentences_without_entity": _share(sentences_without, sentences),
+        "documents_without_entity": _share(documents_without, documents) if boundaries else None,
+        "scripts": {name: _share(count, scripts.total()) for name, count in scripts.most_common()},
+    }
 
 
 def spread(counts: Mapping[int, int]) -> dict[str, float]:
@@ -137,13 +112,8 @@ def read_profile(source: str, folder: Path = PROFILES) -> dict[str, Any] | None:
 
 def prepared_profile(prepared: Path) -> dict[str, Any]:
     """Return the profile of all labelled splits of the prepared corpus. Raises NerError where that cannot be read."""
-    manifest, measure = read_manifest(prepared), Measure()
-    for name in SPLITS:
-        if name in manifest["splits"]:
-            for part in read_parts(prepared, name):
-                for document, tokens, ids in zip(part.document_ids, part.tokens, part.tag_ids, strict=True):
-                    measure.add((name, document), tokens, [manifest["labels"][tag] for tag in ids])
-    return measure.profile(manifest["source"], manifest["document_boundaries"])
+    manifest = read_manifest(prepared)
+    return profile_of(manifest, read_scans(prepared, manifest))
 
 
 def needed_types(

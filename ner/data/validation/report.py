@@ -3,37 +3,32 @@
 import re
 from typing import Any
 
-from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
-
-from ner.data.validation.merge import config_of
-from ner.data.validation.sentence_keys import WORD_BREAK
-from ner.errors import TagError
-from ner.tags import first_orphan
+from ner.data.validation.library import ExpectationSuiteValidationResult, ExpectationValidationResult
+from ner.data.validation.tables import SplitTables
 
 MAX_VALUE = 80  # characters of an unexpected value that are shown
 LIMIT = re.compile(r"validation\.\w+")
-LINE = re.compile(r"(?<=, line )\d+$")
 
 Results = dict[str, ExpectationSuiteValidationResult]  # of one split, by table
 
 
 def reduce_results(
-    manifest: dict[str, Any], rows: dict[str, dict[str, int]], results: dict[str, Results]
+    manifest: dict[str, Any], tables: dict[str, SplitTables], results: dict[str, Results]
 ) -> dict[str, Any]:
-    """Return the report: for each split and table every expectation, the expected and the observed value, and examples.
-
-    rows: how many each table of each split has.
-    """
+    """Return the report: for each split and table every expectation, what was expected and observed, and examples."""
     splits = {}
-    for split, tables in results.items():
-        reduced = {table: [_expectation(row) for row in result.results] for table, result in tables.items()}
+    for split, by_table in results.items():
+        own = tables[split]
+        reduced = {
+            table: [_expectation(table, own, row) for row in result.results] for table, result in by_table.items()
+        }
         verdicts = [row["passed"] for table in reduced.values() for row in table]
         splits[split] = {
             "file": manifest["splits"][split]["file"],
             "passed": all(verdicts),
             "expectations": len(verdicts),
             "held": sum(verdicts),
-            "rows": rows[split],
+            "rows": own.sizes,
             "tables": reduced,
         }
     passed = all(about["passed"] for about in splits.values())
@@ -77,8 +72,9 @@ def remedy(expectation: dict[str, Any]) -> str:
     return f"correct the data, or accept it: {limit[0]} in params.yaml{profile}" if limit else "correct the data"
 
 
-def _expectation(result: ExpectationValidationResult) -> dict[str, Any]:
-    config, values = config_of(result), result.result
+def _expectation(table: str, own: SplitTables, result: ExpectationValidationResult) -> dict[str, Any]:
+    config: Any = result.expectation_config  # every result of a suite has it
+    values = result.result
     reduced = {
         "name": config.description,
         "expectation": config.type,
@@ -93,7 +89,7 @@ def _expectation(result: ExpectationValidationResult) -> dict[str, Any]:
     else:
         reduced["observed"] = _observed(values)
     if not result.success:
-        reduced["examples"] = [_example(config.type, row) for row in values.get("partial_unexpected_index_list") or []]
+        reduced["examples"] = [_example(table, own, row) for row in values.get("partial_unexpected_index_list") or []]
         reduced |= _raised(result.exception_info)
     return reduced
 
@@ -109,24 +105,12 @@ def _observed(values: dict[str, Any]) -> str:
     return "nothing" if value is None else f"{value:,}"
 
 
-def _example(kind: str, row: dict[str, Any]) -> dict[str, str]:
-    place, values = row["place"], [str(value) for column, value in row.items() if column != "place"]
-    if kind == "expect_column_values_to_be_iob2":
-        return _orphan(place, values[0])
-    value = ", ".join(values)
-    return {"place": place, "value": value if len(value) <= MAX_VALUE else f"{value[:MAX_VALUE]}…"}
-
-
-def _orphan(place: str, joined: str) -> dict[str, str]:
-    """Return the tag that breaks a sentence, at its own place: rows of `sentences` give the place of the sentence."""
-    tags = joined.split(WORD_BREAK)
-    try:
-        index = first_orphan(tags) or 0  # it has one, or it would break nothing
-    except TagError as error:
-        return {"place": place, "value": str(error)}
-    value = f"{tags[index]} after {tags[index - 1] if index else 'the start of the sentence'}"
-    exact = LINE.sub(lambda line: str(int(line[0]) + index), place)
-    return {"place": exact if exact != place or not index else f"{place}, token {index}", "value": value}
+def _example(table: str, own: SplitTables, row: dict[str, Any]) -> dict[str, str]:
+    number = int(row["row"])
+    index = own.scan.faults[number].token if "fault" in row else 0
+    value = ", ".join(str(value) for column, value in row.items() if column not in ("row", "count"))
+    shown = value if len(value) <= MAX_VALUE else f"{value[:MAX_VALUE]}…"
+    return {"place": own.place(table, number, index), "value": shown}
 
 
 def _raised(exception_info: dict[str, Any]) -> dict[str, str]:

@@ -2,50 +2,41 @@
 
 validate(Path("data/prepared"), Path("data/validated.json"), Path("reports"), params.validation, Path("profiles"))
 
-Which tables are looked at: ner/data/validation/flat_tables.py. What is expected of them:
-ner/data/validation/expectations.py. Great Expectations
-sees some thousand sentences at a time, and ner/data/validation/merge.py makes one result of it.
+Which tables are looked at: ner/data/validation/tables.py; what is expected of them: expectations.py beside it. Great
+Expectations sees each distinct token and tag once, and its results are made to count how often they stand there.
 """
 
-import gc
 import time
-from collections.abc import Iterable, Mapping
-from copy import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import great_expectations as gx
-from great_expectations.core import ExpectationSuiteValidationResult
+import pandas as pd
 
 from ner.common.files import write_json
 from ner.common.progress import watched
 from ner.data.prepared import read_manifest
 from ner.data.validation.data_docs import write_data_docs
 from ner.data.validation.expectations import Facts, suites
-from ner.data.validation.flat_tables import CHUNK, CHUNKED, SplitTables, Tables, split_tables
-from ner.data.validation.merge import AS_A_WHOLE, merged, of_more_rows
+from ner.data.validation.library import ExpectationSuiteValidationResult, ExpectationValidationResult, gx
+from ner.data.validation.losses import read_losses
 from ner.data.validation.profile import needed_types, read_profile
 from ner.data.validation.report import failure, reduce_results
+from ner.data.validation.scan import Scan, read_scans
+from ner.data.validation.tables import SplitTables, build_tables
 from ner.errors import ValidationFailed
 from ner.params import ValidationParams
 
 EXAMPLES = 5  # unexpected rows that the report and Data Docs show of an expectation
-SHOWN = {
-    "result_format": "SUMMARY",
-    "unexpected_index_column_names": ["place"],
-    "partial_unexpected_count": EXAMPLES,
-}
+COUNT = "count"  # the column of a table that says for how many a row stands
 
 Results = dict[str, ExpectationSuiteValidationResult]  # of one split, by table
 
 
 class Examined(NamedTuple):
-    """Results of a validation. report: what validation.json holds. results: by split and table. seconds: of each
-    split.
-    """
+    """Results of a validation. report: what validation.json holds. seconds: of each split."""
 
     report: dict[str, Any]
-    results: dict[str, Results]
     seconds: list[float]
 
 
@@ -60,7 +51,7 @@ def validate(
     validated.unlink(missing_ok=True)
     examined = examine(prepared, params, profiles)
     write_json(reports / "validation.json", examined.report)
-    write_data_docs(reports / "data_docs", examined.report, examined.results)
+    write_data_docs(reports / "data_docs", examined.report)
     if not examined.report["passed"]:
         raise ValidationFailed(f"{failure(examined.report)}: see {reports / 'data_docs' / 'index.html'}.")
     write_json(validated, {"fingerprint": examined.report["fingerprint"], "passed": True})
@@ -70,94 +61,78 @@ def validate(
     ]
 
 
-def examine(prepared: Path, params: ValidationParams, profiles: Path | None = None, size: int = CHUNK) -> Examined:
+def examine(
+    prepared: Path, params: ValidationParams, profiles: Path | None = None, scans: dict[str, Scan] | None = None
+) -> Examined:
     """Check every split against its expectations, pass or fail. Raises NerError for what cannot be read.
 
-    size: sentences that are in memory at a time; the report is the same with any.
+    scans: of the splits, where they are there already.
     """
     manifest = read_manifest(prepared)
     profile = read_profile(manifest["source"], profiles) if profiles else None
-    tables = split_tables(prepared, manifest, profile, size)
+    tables = build_tables(scans or read_scans(prepared, manifest), read_losses(prepared, manifest), profile)
     results, seconds = {}, []
-    for split, own in tables.items():
+    for split, own in watched(tables.items(), "validating", " splits", len(tables)):
         start = time.perf_counter()
-        results[split] = run_on_split(own, suites(_facts(split, manifest, tables, profile), params))
+        results[split] = run_suites(own.tables, suites(_facts(split, manifest, tables, profile), params))
         seconds.append(time.perf_counter() - start)
-    rows = {split: own.sizes for split, own in tables.items()}
-    return Examined(reduce_results(manifest, rows, results), results, seconds)
+    return Examined(reduce_results(manifest, tables, results), seconds)
 
 
-def run_on_split(own: SplitTables, expectations: dict[str, list[Any]]) -> Results:
-    """Run each suite on its table; the chunked ones chunk by chunk and, where chunks do not add up, on a summary."""
-    chunked = {table: expectations[table] for table in CHUNKED}
-    parts = {
-        table: [expected for expected in held if not isinstance(expected, AS_A_WHOLE)]
-        for table, held in chunked.items()
-    }
-    seen: list[Results] = []
-    for tables in watched(own.chunks(), f"validating {own.split}", " parts", -(-own.sizes["sentences"] // own.size)):
-        seen.append(run_suites(tables, parts))
-        gc.collect()  # a run leaves its frames in cycles, which would pile up until Python looks for them
-    whole = _summaries(own, chunked)
-    results = run_suites(own.small, {table: held for table, held in expectations.items() if table not in CHUNKED})
-    for table, held in chunked.items():
-        by_part = zip(*(part[table].results for part in seen), strict=True)
-        merges = [merged(group, EXAMPLES) for group in by_part] + whole.get(table, [])
-        seen[0][table].results = in_order(merges, held)
-        results[table] = seen[0][table]
-    return {table: results[table] for table in expectations}
-
-
-def _summaries(own: SplitTables, chunked: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """Return the results of the expectations on chunked tables as a whole."""
-    tables, summaries = own.summaries(), {}
-    for table, held in chunked.items():
-        as_a_whole = [expected for expected in held if isinstance(expected, AS_A_WHOLE)]
-        ids = [expected for expected in as_a_whole if "column_list" in expected.configuration.kwargs]
-        others = [expected for expected in as_a_whole if expected not in ids]
-        asked = ({table: others} if others else {}) | ({"ids": ids} if ids else {})
-        results = run_suites(tables, asked) if asked else {}
-        summaries[table] = [
-            of_more_rows(row, own.sizes[table]) if name == "ids" else row
-            for name, result in results.items()
-            for row in result.results
-        ]
-    return summaries
-
-
-def run_suites(tables: Tables, expectations: dict[str, list[Any]]) -> Results:
+def run_suites(tables: Mapping[str, pd.DataFrame], expectations: dict[str, list[Any]]) -> Results:
     """Run each suite on its table in an ephemeral context. One run a table: a checkpoint gives all the same frame."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]  # read as a dict
     source = context.data_sources.add_pandas("prepared")
     results = {}
-    for table, expected in expectations.items():
-        batch = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe("whole")
-        suite = context.suites.add(gx.ExpectationSuite(table, expectations=[*map(copy, expected)]))
-        definition = context.validation_definitions.add(gx.ValidationDefinition(name=table, data=batch, suite=suite))
-        result = definition.run(batch_parameters={"dataframe": tables[table]}, result_format=SHOWN)
-        result.results = in_order(result.results, expected)
-        results[table] = result
+    for name, expected in expectations.items():
+        table = tables[name]
+        batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("whole")
+        suite = context.suites.add(gx.ExpectationSuite(name, expectations=expected))
+        definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
+        columns = [column for column in ("row", COUNT) if column in table]
+        shown = {
+            "result_format": "COMPLETE" if COUNT in table else "SUMMARY",
+            "unexpected_index_column_names": columns,
+            "partial_unexpected_count": EXAMPLES,
+        }
+        result = definition.run(batch_parameters={"dataframe": table}, result_format=shown)
+        order = [expectation.description for expectation in expected]
+        result.results = sorted(
+            (_weighed(row, table) if COUNT in table else row for row in result.results),
+            key=lambda row: order.index(row.expectation_config.description),
+        )
+        results[name] = result
     return results
 
 
-def in_order(results: Iterable[Any], expected: list[Any]) -> list[Any]:
-    """Return results in the order of the expectations, matched by their descriptions."""
-    order = [expectation.description for expectation in expected]
-    return sorted(results, key=lambda result: order.index(result.expectation_config.description))
+def _weighed(result: ExpectationValidationResult, table: pd.DataFrame) -> ExpectationValidationResult:
+    """Return a result on distinct values as one on all that they stand for."""
+    counts = result.result
+    if "unexpected_index_list" not in counts:
+        return result
+    wanted: Any = result.expectation_config  # every result of a suite has it
+    rows, is_missing = int(table[COUNT].sum()), table[wanted.kwargs["column"]].isna()
+    missing = 0 if wanted.type == "expect_column_values_to_be_null" else int(table[COUNT][is_missing].sum())
+    wrong, there = sum(int(row[COUNT]) for row in counts["unexpected_index_list"]), rows - missing
+    counts |= {"element_count": rows, "missing_count": missing, "unexpected_count": wrong}
+    counts |= {"missing_percent": 100 * missing / max(1, rows), "unexpected_percent": 100 * wrong / max(1, there)}
+    result.success = not there or (there - wrong) / there >= wanted.kwargs.get("mostly", 1.0)
+    return result
 
 
 def _facts(
     split: str, manifest: dict[str, Any], tables: dict[str, SplitTables], profile: dict[str, Any] | None
 ) -> Facts:
+    entities = sum(tables[split].scan.entities.values())
     return Facts(
         split=split,
         other_splits=[other for other in tables if other != split],
         parquet_sha256=manifest["splits"][split]["sha256"],
         counts=(manifest.get("expected") or {}).get(split),
         labels=manifest["labels"],
-        entity_types=needed_types(split, tables[split].small["split"]["entities"].iloc[0], manifest, profile),
+        entity_types=needed_types(split, entities, manifest, profile),
         document_boundaries=manifest["document_boundaries"],
         profile=profile,
-        was_read="annotations" in tables[split].small,
+        was_read="annotations" in tables[split].tables,
     )

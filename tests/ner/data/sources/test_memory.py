@@ -11,8 +11,9 @@ TIMES = 100  # the mini corpus; the larger one is twice as large
 INGEST = """
 import sys, tracemalloc
 from pathlib import Path
+sys.path.append("tests/shared")
+from ingestion import ingest_files
 from ner.data.sources import prepared_writer
-from ner.data.sources.prepared_writer import ingest_files
 from ner.data.formats import text_files as lines
 from ner.data.sources import sentence_store as rows
 lines.PIECE, rows.CHUNK_TOKENS = 1 << 14, 2000

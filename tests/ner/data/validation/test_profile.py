@@ -11,17 +11,10 @@ import pytest
 
 from ner.common.files import sha256_file, write_json
 from ner.data.prepared import read_manifest
-from ner.data.validation.flat_tables import read_annotations
-from ner.data.validation.profile import (
-    Measure,
-    differences,
-    prepared_profile,
-    profile_path,
-    read_profile,
-    scripts_of,
-    spread,
-)
+from ner.data.validation.losses import read_losses
+from ner.data.validation.profile import differences, prepared_profile, profile_of, profile_path, read_profile, spread
 from ner.data.validation.run import validate
+from ner.data.validation.scan import read_scans, scripts_of
 from ner.errors import NerError, ValidationFailed
 from ner.params import ValidationParams
 
@@ -60,12 +53,29 @@ def delivery(prepared, tmp_path):
     return run
 
 
-def test_a_profile_counts_types_lengths_scripts_and_what_is_without_entities():
-    measure = Measure()
-    measure.add("a", ["Ana", "в", "Осло"], ["B-人物", "O", "B-B-x"])
-    measure.add("a", ["so"], ["O"])
-    measure.add("b", ["no", "one"], ["O", "O"])
-    profile = measure.profile("x", document_boundaries=True)
+def profiled(folder: Path, documents: list[list[tuple[list[str], list[str]]]], boundaries: bool = True) -> dict:
+    """The profile of documents, each a list of sentences."""
+    labels = ["O", *sorted({tag for document in documents for _, tags in document for tag in tags} - {"O"})]
+    rows = [
+        {"document_id": d, "sentence_id": s, "line": 0, "tokens": tokens, "ner_tags": [labels.index(t) for t in tags]}
+        for d, document in enumerate(documents)
+        for s, (tokens, tags) in enumerate(document)
+    ]
+    lists = {"tokens": pa.list_(pa.string()), "ner_tags": pa.list_(pa.int32())}
+    names = ("document_id", "sentence_id", "line", "tokens", "ner_tags")
+    schema = pa.schema([(name, lists.get(name, pa.int32())) for name in names])
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "train.parquet")
+    splits = {"train": {"file": "train.txt", "parquet": "train.parquet"}}
+    manifest = {"source": "x", "document_boundaries": boundaries, "labels": labels, "splits": splits}
+    return profile_of(manifest, read_scans(folder, manifest))
+
+
+def test_a_profile_counts_types_lengths_scripts_and_what_is_without_entities(tmp_path):
+    documents = [
+        [(["Ana", "в", "Осло"], ["B-人物", "O", "B-B-x"]), (["so"], ["O"])],
+        [(["no", "one"], ["O", "O"])],
+    ]
+    profile = profiled(tmp_path, documents)
     assert profile["types"] == {"B-x": {"entities": 1, "share": 0.5}, "人物": {"entities": 1, "share": 0.5}}
     assert (profile["documents"], profile["sentences"], profile["tokens"]) == (2, 3, 6)
     assert profile["tokens_a_sentence"] == {"mean": 2.0, "half": 2, "most": 3, "greatest": 3}
@@ -74,8 +84,8 @@ def test_a_profile_counts_types_lengths_scripts_and_what_is_without_entities():
     assert set(profile["scripts"]) == {"LATIN", "CYRILLIC"}
 
 
-def test_an_empty_corpus_has_a_profile_too():
-    profile = Measure().profile("x", document_boundaries=False)
+def test_an_empty_corpus_has_a_profile_too(tmp_path):
+    profile = profiled(tmp_path, [], boundaries=False)
     assert profile["entities"] == 0 and profile["documents_without_entity"] is None
     assert spread(Counter()) == {"mean": 0.0, "greatest": 0}
 
@@ -105,7 +115,7 @@ def test_a_file_that_is_no_profile_or_anothers_says_so(tmp_path):
     (tmp_path / "x.json").write_text('{"source": "x"}')
     with pytest.raises(NerError, match="has no .*tokens"):
         read_profile("x", tmp_path)
-    write_json(profile_path("a/b", tmp_path), Measure().profile("a/b", False))
+    write_json(profile_path("a/b", tmp_path), {**profiled(tmp_path, []), "source": "a/b"})
     with pytest.raises(NerError, match="is the profile of 'a/b', not of 'a-b'"):
         read_profile("a-b", tmp_path)
 
@@ -169,4 +179,4 @@ def test_a_list_that_does_not_add_up_is_an_error(tmp_path):
     (tmp_path / "problems.csv").write_text("split,kind,file,place,document,text,type,reason\n")
     manifest = {"splits": {"train": {}}, "reading": {"train": {"entities_in": 3, "entities": 2}}}
     with pytest.raises(NerError, match=r"lists 0 entities of train, the manifest says 1: run `dvc repro ingest`"):
-        read_annotations(tmp_path, manifest)
+        read_losses(tmp_path, manifest)
