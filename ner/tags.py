@@ -5,6 +5,7 @@ Source: Tjong Kim Sang and Veenstra, "Representing Text Chunks" (EACL 1999).
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from ner.errors import TagError
@@ -18,6 +19,7 @@ class Span(NamedTuple):
     type: str
 
 
+@lru_cache(1 << 12)
 def split_tag(tag: str) -> tuple[str, str]:
     """Split a tag: ('B', 'PER') for 'B-PER', ('O', '') for 'O'. Raises TagError for anything that is not IOB2."""
     prefix, dash, entity_type = tag.partition("-")
@@ -48,6 +50,8 @@ def tags_to_spans(tags: Sequence[str]) -> list[Span]:
     tags: one a token. Returns half-open spans in order. Raises TagError for a tag that is no IOB2 tag.
     """
     spans: list[Span] = []
+    if tags.count("O") == len(tags):  # as most sentences are
+        return spans
     start, open_type = 0, ""
     for index, tag in enumerate([*tags, "O"]):
         prefix, entity_type = split_tag(tag)

@@ -139,8 +139,8 @@ def _pipeline(language: str) -> Any:
 
     nlp = spacy.blank(rules_language(language))
     nlp.add_pipe("sentencizer")
-    getters = nlp.vocab.lex_attr_getters
-    nlp.vocab.lex_attr_getters = {IS_PUNCT: getters[IS_PUNCT]}  # all that sentence ends are told by, of a dozen
+    vocabulary: Any = nlp.vocab  # of a dozen facts about each word, the one by which sentence ends are told
+    vocabulary.lex_attr_getters = {IS_PUNCT: vocabulary.lex_attr_getters[IS_PUNCT]}
     comma, colon = rf"(?<=[{ALPHA}]),(?=[{ALPHA}])", rf"(?<=[{ALPHA}0-9])[:=](?=[{ALPHA}])"
     inside = [*LIST_ELLIPSES, *LIST_ICONS, r"--+", comma, colon, rf"[{_QUOTES}]"]
     tokenizer: Any = nlp.tokenizer

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from itertools import islice
+from operator import methodcaller
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,8 +40,7 @@ def splitter(separator: str) -> Callable[[str], list[str]]:
     """Return a function that splits a line into its columns."""
     if separator == BLANKS:
         return lambda line: _RUN.split(line.strip(" \t"))
-    mark = SEPARATORS[separator]
-    return lambda line: line.split(mark)
+    return methodcaller("split", SEPARATORS[separator])
 
 
 def is_blank(line: str) -> bool:

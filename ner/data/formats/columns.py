@@ -46,10 +46,15 @@ def blocks(
     rows: list[Row] = []
     marks = "-" if strict else "-#"
     header = form.header
+    plain = not (form.numbered or form.prefix or form.name == "conllu")
+    split, columns, token_at, tag_at, known = cells.split, cells.columns, cells.token_at, cells.tag_at, cells.tags
     for number, line in lines(path, form.encoding, progress):
-        if 0 < len(rows) < LONGEST_SENTENCE and (plain := cells.plain(number, line)):
-            rows.append(plain)
-            continue
+        if plain and 0 < len(rows) < LONGEST_SENTENCE and line[:1] not in UNUSUAL:  # nothing special, as nearly all
+            fields = split(line)
+            if len(fields) == columns and fields[token_at] and fields[tag_at]:
+                rows.append(Row(number, fields[token_at], fields[tag_at]))
+                known.add(fields[tag_at])
+                continue
         blank = not line or is_blank(line)
         name = document_start(line) if not blank and line[0] in marks else None
         if blank or name is not None:
@@ -78,15 +83,21 @@ def blocks(
                 f"{path.name}, line {rows[0].line}: over {LONGEST_SENTENCE:,} tokens without a blank line: are the "
                 "blank lines between sentences lost?"
             )
-    if rows and strict and not has_last_line_end(path):
+    if rows:
+        if strict:
+            _check_end(path, rows[-1], report)
+        yield rows
+
+
+def _check_end(path: Path, last: Row, report: Report | None) -> None:
+    """Raise CorpusError where a file whose last sentence ends without a blank line ends inside of a line, too."""
+    if not has_last_line_end(path):
         raise CorpusError(
-            f"{path.name}, line {rows[-1].line}: the file ends inside the line of {rows[-1].token!r}, so it is "
+            f"{path.name}, line {last.line}: the file ends inside the line of {last.token!r}, so it is "
             "probably cut short: get it again, or end it with a line break."
         )
-    if rows and strict and report is not None:
+    if report is not None:
         report.notes["file without a blank line after its last sentence (is it cut short?)"] += 1
-    if rows:
-        yield rows
 
 
 class _Cells:
@@ -97,22 +108,8 @@ class _Cells:
         self.split = splitter(form.separator or "space")
         self.columns = form.columns or 2
         self.token_at, self.tag_at = (form.token_column or 1) - 1, (form.tag_column or self.columns) - 1
-        self.is_special = form.numbered or bool(form.prefix) or form.name == "conllu"
         self.tags = {"O", form.outside}
         self.expected: int | None = None
-
-    def plain(self, number: int, line: str) -> Row | None:
-        """Return the row of a line that nothing is special about, as nearly all are; None where that is to be seen."""
-        if self.is_special or line[:1] in UNUSUAL:
-            return None
-        fields = self.split(line)
-        if len(fields) != self.columns:
-            return None
-        token, tag = fields[self.token_at], fields[self.tag_at]
-        if not token or not tag:
-            return None
-        self.tags.add(tag)
-        return Row(number, token, tag)
 
     def is_comment(self, line: str) -> bool:
         fields = self.split(line)

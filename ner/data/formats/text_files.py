@@ -103,10 +103,12 @@ def lines(path: Path, encoding: str = "utf-8", progress: Progress | None = None)
     number, rest, end = 0, "", ""
     for piece in pieces(path, encoding, progress):
         end = end or line_end(piece)
-        *whole, rest = (rest + piece).split(end)
-        for line in whole:
-            number += 1
-            yield number, line.removeprefix(BOM).removesuffix("\r")  # joined files have a mark at each beginning
+        text = rest + piece
+        *whole, rest = text.split(end)
+        if BOM in text or "\r" in text:  # joined files have a mark at each beginning
+            whole = [line.removeprefix(BOM).removesuffix("\r") for line in whole]
+        yield from enumerate(whole, number + 1)
+        number += len(whole)
         if len(rest) > LONGEST_LINE:
             raise CorpusError(f"{path.name}, line {number + 1}: over {LONGEST_LINE:,} characters without a line end.")
     if rest:
