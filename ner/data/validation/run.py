@@ -99,7 +99,8 @@ def run_suites(tables: Mapping[str, pd.DataFrame], expectations: dict[str, list[
         result = definition.run(batch_parameters={"dataframe": table}, result_format=shown)
         order = [expectation.description for expectation in expected]
         rows: list[Any] = [_weighed(row, table) if COUNT in table else row for row in result.results]
-        result.results = sorted(rows, key=lambda row: order.index(row.expectation_config.description))
+        rows.sort(key=lambda row: order.index(row.expectation_config.description))
+        result.results = rows
         results[name] = result
     return results
 
