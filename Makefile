@@ -43,7 +43,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev lock new-data train quick card repro up serve bench experiments faults sbom audit test test-operations test-fast check check-docs freeze clean
+.PHONY: help env dev lock new-data train quick card learning-curve repro up serve bench experiments faults sbom audit test test-operations test-fast check check-docs freeze clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -94,6 +94,9 @@ quick: $(ENV)  ## the same with the small encoder, in minutes; its gate fails ho
 
 card: $(ENV)  ## the public card's own recipe: distilbert-base-uncased on single sentences (needs a model hub)
 	@python -m ner train --card
+
+learning-curve: $(ENV)  ## how much more annotation is worth: trainings on 1/8, 1/4, 1/2 and all documents, and their curve
+	@python -m dvc repro --quiet base validate && python -m ner learning-curve
 
 repro: $(ENV)  ## the same stages without Prefect: dvc repro, then the gate's verdict as exit status
 	@python -m dvc repro && python -m ner verdict

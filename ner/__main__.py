@@ -41,6 +41,11 @@ PROGRAMS = {
         TRAIN, "ner.data.validation.profile:main", "Write the data profile that later deliveries are compared with."
     ),
     "sweep": Program(TRAIN, "ner.search.sweep:main", "Search for better hyperparameters (params.yaml, sweep)."),
+    "learning-curve": Program(
+        TRAIN,
+        "flows.runtime.learning_curve_command:main",
+        "Say what more annotated documents would bring (trains on parts of them).",
+    ),
     "verdict": Program(MODELS, "ner.registry.verdict:main", "Show the last verdict of the gate, with reasons."),
     "compare": Program(
         MODELS, "ner.registry.comparison.compare:main", "Compare two models: which is better, by how much, and where."

@@ -48,6 +48,16 @@ def first_of(prepared: Path, folder: Path, wanted: Mapping[str, int]) -> Path:
     return _write(folder, read_manifest(prepared), tables, ["first", dict(wanted)])
 
 
+def with_documents(prepared: Path, folder: Path, documents: np.ndarray) -> Path:
+    """Return a folder like data/prepared whose training split has the documents of these numbers alone
+    (ner.data.entities.unit_numbers).
+    """
+    tables = {split: read_sentences(prepared, split) for split in ("train", "validation")}
+    units, _ = unit_numbers(tables["train"]["document_id"].to_pylist())
+    tables["train"] = tables["train"].filter(pa.array(np.isin(units, documents)))
+    return _write(folder, read_manifest(prepared), tables, ["documents", sorted(documents.tolist())])
+
+
 def _write(folder: Path, manifest: Mapping[str, Any], tables: Mapping[str, pa.Table], what: list[Any]) -> Path:
     with replacing_folder(folder) as temporary:
         for split, table in tables.items():

@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.typing import RcKeyType
 
-from ner.common.files import replacing_folder
+from ner.common.files import replacing_file, replacing_folder
 
 SPLITS = ("validation", "test")
 INK, SOFT = "#1b2430", "#5b6675"
@@ -67,13 +67,19 @@ def write_figures(folder: Path, metrics: dict[str, Any], tables: Tables, drawing
 
     metrics: of reports/metrics.json. tables: the CSV files of stages `train` and `evaluate`, by name.
     """
-    with matplotlib.rc_context({**STYLE, "font.family": _fonts()}), replacing_folder(folder) as temporary:
+    with replacing_folder(folder) as temporary:
         for name, drawing in drawings.items():
-            figure = drawing.draw(metrics, tables)
-            FigureCanvasAgg(figure)
-            # Without the name and version of matplotlib, which would make other bytes of the same picture.
-            figure.savefig(temporary / f"{name}.png", dpi=DPI, metadata={"Software": None})
+            write_figure(temporary / f"{name}.png", lambda drawing=drawing: drawing.draw(metrics, tables))
     return [folder / f"{name}.png" for name in drawings]
+
+
+def write_figure(path: Path, draw: Callable[[], Figure]) -> None:
+    """Write what `draw` returns as PNG, in our style."""
+    with matplotlib.rc_context({**STYLE, "font.family": _fonts()}), replacing_file(path) as temporary:
+        figure = draw()
+        FigureCanvasAgg(figure)
+        # Without the name and version of matplotlib, which would make other bytes of the same picture.
+        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
 
 
 def shown(name: str) -> str:

@@ -6,28 +6,22 @@ A killed run goes on with the seed that it was at: what a seed has reached lies 
 result stays. No library of deep learning is loaded without extra seeds.
 """
 
-import gc
-import hashlib
-import shutil
 import statistics
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ner.common.files import read_json, sha256_file, write_json, write_text
-from ner.common.stages import read_stages, written
+from ner.common.files import read_json, write_json, write_text
 from ner.common.tables import plain_table, to_csv
 from ner.errors import ParamsError
 from ner.params import Params
+from ner.search.trainings import kept_result, predicted_tags, train_once, training_folder
 from ner.tracking.determined import training_record
 from ner.tracking.runs import try_log_seed
 
 SPLITS = ("validation", "test")
 MEASURES = ("f1", "precision", "recall")
 SCORES = (*MEASURES, "accuracy", "f1_strict")
-OWN = ("ner/search/seeds.py", "tasks/seeds.py")  # of this stage, but neither train nor score
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def compare_seeds(params: Params, prepared: Path, base: Path, checkpoints: Path, reports: Path) -> dict[str, Any]:
@@ -42,7 +36,7 @@ def compare_seeds(params: Params, prepared: Path, base: Path, checkpoints: Path,
     for position, seed in enumerate(params.seeds.extra, start=2):
         title = f"seed {seed}, {position} of {len(params.seeds.extra) + 1}"
         params_of_seed = params.model_copy(update={"train": params.train.model_copy(update={"seed": seed})})
-        folder = seed_folder(params_of_seed, prepared, base, checkpoints)
+        folder = training_folder(params_of_seed, prepared, base, checkpoints)
         results.append(seed_result(params_of_seed, prepared, base, folder, title))
     report = {"seeds": results, "summary": summarize(results), "n": len(results)}
     write_text(reports / "seeds.csv", seeds_csv(results))
@@ -98,83 +92,27 @@ def entry(seed: int, scores: dict[str, Any]) -> dict[str, Any]:
     return {"seed": seed, **{split: {name: scores[split][name] for name in SCORES} for split in SPLITS}}
 
 
-def seed_folder(params: Params, prepared: Path, base: Path, checkpoints: Path) -> Path:
-    """Return the folder of one seed's training, named by data, encoder, code and parameters (with the seed)."""
-    from ner.data.prepared import read_manifest
-    from ner.training.checkpoints import checkpoint_key
-
-    return checkpoints / f"{checkpoint_key(params, read_manifest(prepared)['fingerprint'], base)}-{training_code()[:8]}"
-
-
-def training_code() -> str:
-    """Return Hex sha256 of the code that shapes the weights."""
-    return code_of("train")
-
-
-@cache
-def code_of(stage: str, without: tuple[str, ...] = ()) -> str:
-    """Return Hex sha256 of the code that dvc.yaml names as dependencies of a stage, with all files of a folder."""
-    stages = read_stages(ROOT)
-    outs = [out for other in stages.values() for out in written(other)]
-    deps = [Path(dep) for dep in stages[stage]["deps"] if dep not in without]
-    code = [ROOT / dep for dep in deps if not any(dep.is_relative_to(out) for out in outs)]
-    files = [file for path in code for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
-    sources = [file for file in files if file.is_file() and "__pycache__" not in file.parts]
-    return hashlib.sha256("".join(map(sha256_file, sources)).encode()).hexdigest()
-
-
 def seed_result(params: Params, prepared: Path, base: Path, folder: Path, title: str) -> dict[str, Any]:
-    """Train with params.train.seed, score, and keep of it all no more than result.json and the reports.
+    """Return the entry of params.train.seed, trained and scored, or as an earlier run has kept it in `folder`.
 
-    What a killed run has left in `folder` is not done again. A result by another scorer is: mean and sd are of one.
+    A result by another scorer is made again: mean and sd are of one.
     """
-    result, scorer = folder / "result.json", code_of("seeds", without=OWN)
-    known = read_json(result) if result.exists() else {}
-    if known.pop("scored_by", None) == scorer:
-        print(f"{title}: scored before, in {result}", flush=True)
-        return known
-    train_seed(params, prepared, base, folder, title)
-    print(f"{title}: scoring", flush=True)
-    scores = score_model(params, prepared, folder / "model")
-    try_log_seed(training_record(folder / "reports" / "training.json"), params.registry.experiment, scores)
-    seed = entry(params.train.seed, scores)
-    write_json(result, {**seed, "scored_by": scorer})
-    for left in ("model", "checkpoints"):
-        shutil.rmtree(folder / left, ignore_errors=True)
-    return seed
 
+    def score(model: Path) -> dict[str, Any]:
+        scores = score_model(params, prepared, model)
+        try_log_seed(training_record(folder / "reports" / "training.json"), params.registry.experiment, scores)
+        return entry(params.train.seed, scores)
 
-def train_seed(params: Params, prepared: Path, base: Path, folder: Path, title: str) -> None:
-    """Write folder/model and folder/reports, unless a killed run has come so far."""
-    from ner.tracking.training_log import TrainingLog
-    from ner.training.run import train
-
-    model, reports = folder / "model", folder / "reports"
-    if model.exists() and (reports / "training.json").exists():  # the latter is what a training writes last
-        print(f"{title}: trained before, in {model}", flush=True)
-        return
-    print(f"{title}: training", flush=True)
-    train(params, prepared, base, model, folder / "checkpoints", TrainingLog(reports))
-    gc.collect()  # a Trainer refers to itself: without this its weights and moments are still there with the next one's
+    return kept_result(folder, title, lambda: train_once(params, prepared, base, folder, title), score)
 
 
 def score_model(params: Params, prepared: Path, model: Path) -> dict[str, dict[str, Any]]:
     """Return scores of validation and test, predicted in the context that the model was trained in."""
-    from ner.common.progress import on_progress
     from ner.data.predict_splits import load_tagger
-    from ner.data.prepared import read_split, to_tags
     from ner.evaluation.scoring import score
-    from ner.inference.decoding import best_tags
 
     tagger = load_tagger(model, params)
-    scores = {}
-    for name in SPLITS:
-        split = read_split(prepared, name)
-        documents = split.document_ids if params.encoding.context == "document" else None
-        logits = tagger.logits(split.tokens, documents, on_progress(name, " windows"))
-        predicted = to_tags([best_tags(rows, tagger.labels) for rows in logits], tagger.labels)
-        scores[name] = score(to_tags(split.tag_ids, tagger.labels), predicted)
-    return scores
+    return {name: score(*predicted_tags(tagger, prepared, name, params)) for name in SPLITS}
 
 
 def seeds_csv(results: list[dict[str, Any]]) -> str:

@@ -21,8 +21,8 @@ from ner.common.lock import lock_file
 from ner.data.prepared import read_manifest
 from ner.errors import NerError, ParamsError
 from ner.params import Params, Range, check_params
-from ner.search.seeds import training_code
 from ner.search.sweep_report import applied, diff, sweep_report
+from ner.search.trainings import check_one_process, training_code
 
 PREPARED, VALIDATED, BASE = Path("data/prepared"), Path("data/validated.json"), Path("models/base")
 FOLDER, REPORT = Path(".ner/sweep"), Path("reports/sweep.json")
@@ -109,10 +109,7 @@ def check_sweep(params: Params) -> None:
         for key, where in keys.items():
             for value in (where.low, where.high) if isinstance(where, Range) else where:
                 with_values(params, {block: {key: value}})
-    if params.train.processes > 1:
-        raise ParamsError(
-            f"params.yaml, train.processes: a sweep trains in one process; set it to 1, not {params.train.processes}."
-        )
+    check_one_process(params, "a sweep")
 
 
 def only_sweep(folder: Path) -> AbstractContextManager[None]:

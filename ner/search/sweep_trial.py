@@ -4,9 +4,7 @@ The training is that of stage `train`, watched from outside: a TrainingLog whose
 goes on from its last checkpoint, as the stage does.
 """
 
-import gc
 import math
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,15 @@ from transformers import TrainerCallback
 from ner.common.files import read_json, write_json
 from ner.errors import NerError
 from ner.params import Params
+from ner.search.trainings import remove_weights
 from ner.tracking.determined import training_record
-from ner.tracking.nested_runs import adopt, log_trial
-from ner.tracking.training_log import TrainingLog
+from ner.tracking.nested_runs import Child, log_child
+from ner.tracking.training_log import ChildLog
 from ner.training.run import train
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 F1 = "validation/f1"
-END = "end.json"
+END, STAGE = "end.json", "sweep-trial"
 
 
 @dataclass(frozen=True)
@@ -49,18 +48,13 @@ class Place:
     parent: str | None = None
 
 
-class TrialLog(TrainingLog):
+class TrialLog(ChildLog):
     """Curves and facts of a trial's training; its MLflow run is a child of the sweep's."""
 
     def __init__(self, reports: Path, trial: Trial, parent: str | None) -> None:
-        super().__init__(reports)
-        self.trial, self.parent = trial, parent
+        super().__init__(reports, Child(parent, f"trial {trial.number}", STAGE))
+        self.trial = trial
         self.history: list[dict[str, Any]] = []
-
-    def start(self, *arguments: Any) -> None:
-        super().start(*arguments)
-        if self.run and self.run.run_id:
-            adopt(self.run.run_id, self.parent, f"trial {self.trial.number}")
 
     def callback(self) -> TrainerCallback:
         return Reporter(self, super().callback())
@@ -99,12 +93,11 @@ def run_trial(trial: Trial, params: Params, place: Place) -> Outcome:
     end = read_json(folder / END) if (folder / END).exists() else {"state": COMPLETE, "reason": ""}
     state, reason = end["state"], end["reason"]
     training = training_record(report) if report.exists() else None
-    gc.collect()  # a Trainer refers to itself: without this its weights are still there with the next one's
-    for left in ("model", "checkpoints"):
-        shutil.rmtree(folder / left, ignore_errors=True)
+    remove_weights(folder)
     kept = (training or {}).get("kept")
     last = [entry[F1] for entry in (training or {}).get("log", []) if F1 in entry and kept in (None, entry["step"])]
-    run_id = log_trial(training, params, f"trial {trial.number}", state, place.parent, reason)
+    child = Child(place.parent, f"trial {trial.number}", STAGE)
+    run_id = log_child(training, params, child, state, reason)
     seconds = (training or {}).get("seconds", 0.0)
     return Outcome(state, last[-1] if last and state != FAILED else None, seconds, run_id, reason)
 

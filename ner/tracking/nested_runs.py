@@ -1,11 +1,11 @@
 """Many trainings in MLflow: a parent run with a child run each, which has its parameters, curves and how it ended.
 
-Nothing here ends a sweep because of the server: what it does not take is reported once.
+Nothing here ends a training because of the server: what it does not take is reported once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ner.params import Params, flatten
 from ner.tracking.live_run import LiveRun, best_effort
@@ -14,6 +14,14 @@ from ner.tracking.runs import sync
 
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}  # MLflow has no word for pruned
 STATE, PARENT = "ner.trial_state", "mlflow.parentRunId"
+
+
+class Child(NamedTuple):
+    """What the MLflow run of one of many trainings is called. parent: the id of their run; stage: its tag ner.stage."""
+
+    parent: str | None
+    name: str
+    stage: str
 
 
 def open_parent(
@@ -26,20 +34,15 @@ def open_parent(
     return run
 
 
-def adopt(run_id: str, parent: str | None, name: str) -> None:
-    """Make a run the child of the parent, under that name, while its training goes on."""
-    _try(lambda store: _adopt(store, run_id, parent, name))
+def adopt(run_id: str, child: Child) -> None:
+    """Make a run the child of its parent while its training goes on."""
+    _try(lambda store: _adopt(store, run_id, child))
 
 
-def log_trial(
-    training: Mapping[str, Any] | None,
-    params: Params,
-    name: str,
-    state: str,
-    parent: str | None,
-    reason: str = "",
+def log_child(
+    training: Mapping[str, Any] | None, params: Params, child: Child, state: str, reason: str = ""
 ) -> str | None:
-    """See that a trial's run has all its curves and says how it ended; returns its id, None where there is no server.
+    """See that a training's run has all its curves and says how it ended; returns its id, None without a server.
 
     training: its training.json, None where it failed before there was one.
     """
@@ -48,9 +51,9 @@ def log_trial(
         if training:
             run_id = sync(training, params.registry.experiment)
         else:
-            run = LiveRun.open(params.registry.experiment, name, flatten(params.model_dump()), {})
+            run = LiveRun.open(params.registry.experiment, child.name, flatten(params.model_dump()), {})
             run_id = run.run_id or ""
-        _adopt(store, run_id, parent, name)
+        _adopt(store, run_id, child)
         store.set_tag(run_id, STATE, state)
         if reason:
             store.set_tag(run_id, "ner.trial_reason", reason)
@@ -73,11 +76,11 @@ def close_parent(run: LiveRun, metrics: Mapping[str, float], files: Sequence[Pat
     run.close("FINISHED")
 
 
-def _adopt(store: Any, run_id: str, parent: str | None, name: str) -> None:
-    store.set_tag(run_id, "ner.stage", "sweep-trial")
-    if parent:
-        store.set_tag(run_id, PARENT, parent)
-    store.update_run(run_id, name=name)
+def _adopt(store: Any, run_id: str, child: Child) -> None:
+    store.set_tag(run_id, "ner.stage", child.stage)
+    if child.parent:
+        store.set_tag(run_id, PARENT, child.parent)
+    store.update_run(run_id, name=child.name)
 
 
 @best_effort("The trainings go on; their results are in the report.")

@@ -23,6 +23,7 @@ from ner.common.tables import to_csv
 from ner.params import Params, flatten
 from ner.tracking.determined import write_training
 from ner.tracking.live_run import LiveRun, watch_system
+from ner.tracking.nested_runs import Child, adopt
 from ner.tracking.runs import run_name, try_tag_training
 
 CURVES = {
@@ -64,10 +65,9 @@ class TrainingLog:
         """
         if refusal := git_refusal(Path.cwd()):
             print(f"warning: {refusal}", file=sys.stderr, flush=True)
-        stages = read_stages(ROOT)
         self.facts = {
             **facts,
-            "params": flatten(shaping(params.model_dump(), {"train": stages["train"]}, "models/ner")),
+            "params": shaping_params(params, "train"),
             "base": base,
             "data": {name: manifest.get(name) for name in ("source", "origin", "revision", "license", "fingerprint")},
         }
@@ -76,7 +76,7 @@ class TrainingLog:
             **provenance(),
             **hardware(facts["device"]),
             # with those of the stages before: another limit of `validation`, by itself, does not train anew
-            "params": flatten(shaping(params.model_dump(), stages, "models/ner")),
+            "params": shaping_params(params),
         }
         if any(checkpoints.glob("checkpoint-*/trainer_state.json")):
             self.measured["resumed"] = True  # then time is that since
@@ -162,6 +162,25 @@ class TrainingLog:
         if os.environ.get("WORLD_SIZE", "1") != "1":
             return {}
         return {"cpu_seconds": round(cpu_seconds() - self.cpu_began, 1), "peak_memory_mb": peak_memory_mb()}
+
+
+class ChildLog(TrainingLog):
+    """The log of one of many trainings, whose MLflow run is a child of theirs."""
+
+    def __init__(self, reports: Path, child: Child) -> None:
+        super().__init__(reports)
+        self.child = child
+
+    def start(self, *arguments: Any) -> None:
+        super().start(*arguments)
+        if self.run and self.run.run_id:
+            adopt(self.run.run_id, self.child)
+
+
+def shaping_params(params: Params, *stages: str) -> dict[str, Any]:
+    """Return the parameters that shape models/ner, by dotted name. stages: whose they are; without, all."""
+    known = read_stages(ROOT)
+    return flatten(shaping(params.model_dump(), {name: known[name] for name in stages or known}, "models/ner"))
 
 
 def cpu_seconds() -> float:

@@ -18,13 +18,12 @@ from ner.evaluation.run import evaluate
 from ner.search.seeds import (
     SCORES,
     check_seeds,
-    code_of,
     compare_seeds,
     main_result,
     spread,
     summarize,
-    train_seed,
 )  # fmt: skip
+from ner.search.trainings import code_of, train_once
 from ner.tracking.mlflow_store import client
 from training_folder import NOBODY, fill, set_params, start
 from waiting import PATIENCE_S
@@ -143,7 +142,7 @@ def test_the_code_of_a_stage_counts_folders_and_leaves_outputs_aside(tmp_path, m
     for name in ("data/x.py", "code/deep/two.py", "code/__pycache__/two.pyc", "one.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
-    monkeypatch.setattr("ner.search.seeds.ROOT", tmp_path)
+    monkeypatch.setattr("ner.search.trainings.ROOT", tmp_path)
 
     def code_after(name: str, text: str) -> str:
         (tmp_path / name).write_text(text)
@@ -169,7 +168,7 @@ def test_a_seed_gives_the_weights_and_scores_that_it_gives_to_the_main_model(wor
 
     monkeypatch.setenv("NER_HOME", str(workspace))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
-    train_seed(params, prepared, workspace / "models/base", workspace / "seed", "seed 44")
+    train_once(params, prepared, workspace / "models/base", workspace / "seed", "seed 44")
     assert sha256_folder(workspace / "seed/model") == sha256_folder(workspace / "models/ner")
 
 
