@@ -4,7 +4,6 @@ from typing import Any
 
 from flows.runtime.api_watch import answers
 from flows.servers.mlflow_rest import picture
-from ner.common.escaping import in_markdown
 from ner.common.tables import markdown_table
 
 
@@ -27,7 +26,7 @@ def publish(report: dict[str, Any]) -> None:
 
     said = report["sentence"]
     head, *rows = table_rows(report)
-    page = f"# Learning curve\n\n{in_markdown(said)}\n\n{markdown_table(head, rows)}"
+    page = f"# Learning curve\n\n{said}\n\n{markdown_table(head, rows)}"
     create_markdown_artifact(page, key="learning-curve", description=said)
     if address := picture(report["mlflow_run_id"], "reports/curve.png"):
         create_image_artifact(address, key="learning-curve-picture", description=said)
