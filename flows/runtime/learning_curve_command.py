@@ -24,9 +24,9 @@ def publish(report: dict[str, Any]) -> None:
 
     from ner.search.learning_report import table_rows
 
-    said = report["sentence"]
+    sentence = report["sentence"]
     head, *rows = table_rows(report)
-    page = f"# Learning curve\n\n{said}\n\n{markdown_table(head, rows)}"
-    create_markdown_artifact(page, key="learning-curve", description=said)
+    page = f"# Learning curve\n\n{sentence}\n\n{markdown_table(head, rows)}"
+    create_markdown_artifact(page, key="learning-curve", description=sentence)
     if address := picture(report["mlflow_run_id"], "reports/curve.png"):
-        create_image_artifact(address, key="learning-curve-picture", description=said)
+        create_image_artifact(address, key="learning-curve-picture", description=sentence)
