@@ -7,7 +7,7 @@ Colours are those of Okabe and Ito, "Color Universal Design" (2008), which colou
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,7 +69,7 @@ def write_figures(folder: Path, metrics: dict[str, Any], tables: Tables, drawing
     """
     with replacing_folder(folder) as temporary:
         for name, drawing in drawings.items():
-            write_figure(temporary / f"{name}.png", lambda drawing=drawing: drawing.draw(metrics, tables))
+            write_figure(temporary / f"{name}.png", partial(drawing.draw, metrics, tables))
     return [folder / f"{name}.png" for name in drawings]
 
 
