@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from flows.runtime.api_watch import answers
-from flows.servers.mlflow_rest import picture
+from flows.runtime.prefect_api import answers
+from flows.servers.mlflow_rest import server
 from ner.common.tables import markdown_table
 
 
@@ -28,5 +28,7 @@ def publish(report: dict[str, Any]) -> None:
     head, *rows = table_rows(report)
     page = f"# Learning curve\n\n{sentence}\n\n{markdown_table(head, rows)}"
     create_markdown_artifact(page, key="learning-curve", description=sentence)
-    if address := picture(report["mlflow_run_id"], "reports/curve.png"):
+    run, uri = report["mlflow_run_id"], server()
+    if run and uri and "@" not in uri:
+        address = f"{uri}/get-artifact?path=reports/curve.png&run_uuid={run}"
         create_image_artifact(address, key="learning-curve-picture", description=sentence)
