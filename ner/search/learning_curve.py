@@ -96,9 +96,10 @@ def nested_order(entities: np.ndarray, seed: int) -> np.ndarray:
     entities: [documents, types]. In front stand the first documents of the order that have the rarest types, so that
     every part has every type, where that can be.
     """
-    order, front = np.random.default_rng(seed).permutation(len(entities)).tolist(), []
+    order = np.random.default_rng(seed).permutation(len(entities)).tolist()
+    front: list[int] = []
     for kind in np.argsort((entities > 0).sum(0), kind="stable"):
-        if entities[:, kind].any() and not entities[front, kind].any():
+        if entities[:, kind].any() and not any(entities[document, kind] for document in front):
             front.append(next(document for document in order if entities[document, kind]))
     return np.array(front + [document for document in order if document not in front])
 
@@ -151,11 +152,11 @@ def counts_of(model: Path, prepared: Path, params: Params) -> np.ndarray:
     from ner.data.predict_splits import load_tagger
 
     tags = predicted_tags(load_tagger(model, params), prepared, "validation", params)
-    tables = [entity_table(own) for own in tags]
-    mark_correct(*tables)
+    gold, predicted = (entity_table(own) for own in tags)
+    mark_correct(gold, predicted)
     units, _ = unit_numbers(read_split(prepared, "validation").document_ids)
     counts = np.zeros((int(units.max()) + 1, 3), int)
-    np.add.at(counts, units, sentence_counts(*tables, len(units)))
+    np.add.at(counts, units, sentence_counts(gold, predicted, len(units)))
     return counts
 
 
