@@ -20,7 +20,7 @@ from ner.registry.versions import CARD
 PREPARED, EXPORTS = Path("data/prepared"), Path("models/export")
 LIST = "formats.json"  # the names of the folders beside it
 REPORT, PREDICTIONS = Path("reports/export.json"), Path("reports/export")
-CALIBRATION_WINDOWS = 256  # of training: the range of every input, and which channels are outliers
+CALIBRATION_WINDOWS = 256  # of training: the range of every input
 WEIGHTS = "model.safetensors"
 SCORES = ("precision", "recall", "f1", "f1_strict", "accuracy")
 

@@ -14,11 +14,10 @@ from ner.data.predict_splits import predict
 from ner.data.prepared import read_manifest, read_split
 from ner.errors import ModelError, NerError
 from ner.evaluation.run import evaluate
-from ner.export.int8 import outliers, quantize
-from ner.export.onnx_graph import check, windows, write_graph
+from ner.export.onnx_graph import check
 from ner.export.register import register_export
 from ner.export.run import export
-from ner.inference.onnx import FILE, FORMAT, OnnxModel, open_session
+from ner.inference.onnx import FILE, FORMAT, OnnxModel
 from ner.inference.tagger import Tagger
 from ner.registry.promotion.checks import check_version
 from ner.registry.versions import add_version, content_digest
@@ -242,40 +241,6 @@ def test_a_graph_that_says_something_else_is_noticed(exported, evaluated):
         model.classifier.bias += 0.5
     with pytest.raises(ModelError, match=r"wrong: .* its logits are 0\.5 off"):
         check(model, exported / "models" / "export" / "onnx" / FILE)
-
-
-def test_an_outlier_channel_does_not_take_the_precision_from_the_others(evaluated, tmp_path, monkeypatch):
-    """One hidden unit a thousand times larger than the rest, as trained encoders have them."""
-    from transformers import AutoModelForTokenClassification
-
-    model = AutoModelForTokenClassification.from_pretrained(evaluated / "models" / "release").eval()
-    layer = model.bert.encoder.layer[0]
-    with torch.no_grad():
-        layer.intermediate.dense.bias[5] = 1000.0
-        layer.output.dense.weight[:, 5] *= 0.001
-    model.save_pretrained(tmp_path / "model")
-    write_graph(tmp_path / "model", tmp_path / "fp32.onnx")
-    ids, mask = (each.numpy() for each in windows(model.config, 1, 30))
-    feed = {"input_ids": ids, "attention_mask": mask}
-    expected = open_session(tmp_path / "fp32.onnx", 1).run(None, feed)[0]
-
-    def error(ratio: float) -> tuple[int, float]:
-        monkeypatch.setattr("ner.export.int8.RATIO", ratio)
-        monkeypatch.setattr("ner.export.int8.QUANTILE", 0.9)
-        found = quantize(tmp_path / "fp32.onnx", tmp_path / "int8.onnx", ids.tolist(), model.config.num_labels)
-        return found, float(np.abs(open_session(tmp_path / "int8.onnx", 1).run(None, feed)[0] - expected).mean())
-
-    (split, apart), (none, together) = error(2.0), error(1e9)
-    assert split >= 1 and none == 0
-    assert apart < together / 1.5
-
-
-def test_channels_far_above_the_others_are_outliers_and_even_ones_are_none():
-    even = np.linspace(1, 2, 1000)
-    assert len(outliers(even)[0]) == 0
-    even[[3, 700]] = 50, 90
-    channels, cap = outliers(even)
-    assert channels.tolist() == [3, 700] and 1.9 < cap < 2.1
 
 
 def test_params_name_the_formats_that_there_are():
