@@ -46,7 +46,7 @@ def plain_trainer(base: Path, prepared: Path, params: Params, scratch: Path, **w
     labels, tokenizer = read_manifest(prepared)["labels"], load_tokenizer(base)
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     model = AutoModelForTokenClassification.from_pretrained(base, local_files_only=True, use_safetensors=True, **names)
-    example = {
+    example: dict[str, Any] = {
         "num_train_epochs": 1,
         "learning_rate": LEARNING_RATE,
         "weight_decay": WEIGHT_DECAY,
