@@ -1,14 +1,17 @@
 """What every reader yields, documents, and its report of what was read, kept and left out."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from ner.data.conll import Sentence
 from ner.tags import tags_to_spans
 
 Offsets = tuple[int, int]
+_PLACE = re.compile(r"(line|row|record|annotation) \d+.*")  # of a record without a name
 
 
 class CharSpan(NamedTuple):
@@ -33,6 +36,12 @@ class Document:
     text: str | None = None
     offsets: list[list[Offsets]] | None = None
     labelled: bool = True
+
+    def place_in(self, path: Path) -> str:
+        """Return the file and the record, which has its place for a name or one of its own."""
+        if self.name == path.stem:
+            return path.name
+        return f"{path.name}, {self.name if _PLACE.fullmatch(self.name) else f'document {self.name}'}"
 
     def with_text(self) -> tuple[str, list[list[Offsets]]]:
         """Return the text and the character span of each token; of tokens alone, joined by a space, and sentences by a

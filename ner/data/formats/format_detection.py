@@ -50,6 +50,7 @@ FORMATS = {
     "brat": Family(brat_form, read_brat, "BRAT standoff, .txt beside .ann"),
     "docbin": Family(docbin_form, read_docbin, "spaCy's DocBin"),
 }
+LINES = {"conll", "conllu", "token-rows"}  # a token each
 TAGGED = {"conll", "conllu", "tokens", "token-rows"}
 SPANNED = {"prodigy", "doccano", "label-studio", "spans", "texts"}
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
@@ -291,6 +292,7 @@ def read(
     number = 0
     for path in paths:
         for document in FORMATS[form.name].read(path, with_header(path, form), report, advance):
-            rows = [row._replace(document_id=number) for row in document.sentences]
+            place = "" if form.name in LINES else document.place_in(path)
+            rows = [row._replace(document_id=number, place=place) for row in document.sentences]
             yield replace(document, sentences=rows)
             number += 1

@@ -26,6 +26,7 @@ SCHEMA = pa.schema(
         ("line", pa.int32()),
         ("tokens", pa.list_(pa.string())),
         ("tags", pa.list_(pa.int32())),
+        ("place", pa.string()),
     ]
 )
 COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -105,6 +106,7 @@ class StoredRows(Rows):
             [row.line for row in self._chunk],
             [row.tokens for row in self._chunk],
             [[ids[tag] for tag in row.tags] for row in self._chunk],
+            [row.place for row in self._chunk],
         ]
         arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
         sink = pa.BufferOutputStream()
@@ -136,11 +138,11 @@ class DerivedRows(Rows):
 
 def sentences_of(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[Sentence]:
     """Yield the rows of a batch with the columns of SCHEMA. names: of the ids in `tags`."""
-    documents, lines = (batch[name].to_pylist() for name in ("document_id", "line"))
+    documents, lines, places = (batch[name].to_pylist() for name in ("document_id", "line", "place"))
     tokens = lists(batch["tokens"])
     tags = lists(batch["tags"], np.array(names, dtype=object))
-    for document, line, own, ids in zip(documents, lines, tokens, tags, strict=True):
-        yield Sentence(document, own, ids, line)
+    for document, line, own, ids, place in zip(documents, lines, tokens, tags, places, strict=True):
+        yield Sentence(document, own, ids, line, place)
 
 
 def lists(column: pa.ListArray, names: np.ndarray | None = None) -> Iterator[list[str]]:
