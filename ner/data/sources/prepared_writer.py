@@ -6,7 +6,7 @@ manifest = ingest("conll2003", Path("data/prepared"))        # any name that dat
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -99,23 +99,28 @@ class Counts:
 def _write(folder: Path, name: str, rows: Iterable[Sentence], labels: list[str]) -> dict[str, str]:
     """Write parquet in row groups of ROW_GROUP sentences; less than one of them is in memory as Python lists."""
     path, rows = folder / f"{name}.parquet", iter(rows)
-    with pq.ParquetWriter(path, schema_of(labels), compression="zstd") as writer:
+    start = list(islice(rows, 1))
+    schema = schema_of(labels, has_places=any(row.place for row in start))
+    rows = chain(start, rows)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         first = 0
-        while (group := _table(rows, labels, first)).num_rows or not first:
+        while (group := _table(rows, labels, first, schema)).num_rows or not first:
             writer.write_table(group, row_group_size=ROW_GROUP)
             first += group.num_rows
     return {"parquet": path.name, "sha256": sha256_file(path)}
 
 
-def _table(rows: Iterator[Sentence], labels: list[str], first: int) -> pa.Table:
+def _table(rows: Iterator[Sentence], labels: list[str], first: int, schema: pa.Schema) -> pa.Table:
     """Return the next ROW_GROUP sentences, as a table without chunks."""
     parts: list[pa.Table] = []
     while sum(part.num_rows for part in parts) < ROW_GROUP and (piece := list(islice(rows, PIECE))):
-        parts.append(to_table(piece, labels, first + len(parts) * PIECE))
-    return pa.concat_tables(parts).combine_chunks() if parts else schema_of(labels).empty_table()
+        parts.append(to_table(piece, labels, first + len(parts) * PIECE, schema))
+    return pa.concat_tables(parts).combine_chunks() if parts else schema.empty_table()
 
 
-def to_table(sentences: Sequence[Sentence], labels: list[str], first: int = 0) -> pa.Table:
+def to_table(
+    sentences: Sequence[Sentence], labels: list[str], first: int = 0, schema: pa.Schema | None = None
+) -> pa.Table:
     """Return a table with one row per sentence, numbered from `first`."""
     ids = {label: index for index, label in enumerate(labels)}
     columns = {
@@ -124,11 +129,13 @@ def to_table(sentences: Sequence[Sentence], labels: list[str], first: int = 0) -
         "line": [row.line for row in sentences],
         "tokens": [row.tokens for row in sentences],
         "ner_tags": [[ids[tag] for tag in row.tags] for row in sentences],
+        "place": [row.place for row in sentences],
     }
-    return pa.Table.from_pydict(columns, schema=schema_of(labels))
+    schema = schema or schema_of(labels)
+    return pa.Table.from_pydict({name: columns[name] for name in schema.names}, schema=schema)
 
 
-def schema_of(labels: list[str]) -> pa.Schema:
+def schema_of(labels: list[str], has_places: bool = False) -> pa.Schema:
     """Return the schema with the label names as `datasets` writes them, so that `Dataset.from_parquet` gives a
     ClassLabel.
     """
@@ -138,6 +145,9 @@ def schema_of(labels: list[str]) -> pa.Schema:
         "ner_tags": {"feature": {"names": labels, "_type": "ClassLabel"}, "_type": "List"},
     }
     lists = [("tokens", pa.list_(pa.string())), ("ner_tags", pa.list_(pa.int64()))]
+    if has_places:  # where tokens have no lines of their own
+        features["place"] = {"dtype": "string", "_type": "Value"}
+        lists.append(("place", pa.string()))
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     return pa.schema([*((name, pa.int32()) for name in columns), *lists], metadata=metadata)
 

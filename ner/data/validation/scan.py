@@ -104,8 +104,19 @@ class Scan:
                 scripts[script] += count
         return scripts
 
+    @cached_property
+    def records(self) -> pa.ChunkedArray | None:
+        """Return file and record of each sentence of a corpus that is no file of lines; None for columns."""
+        if "place" not in pq.read_schema(self.path).names:
+            return None
+        return pq.read_table(self.path, columns=["place"])["place"]
+
     def place(self, sentence: int, token: int = 0, name_token: bool = False) -> str:
-        """Return `FILE, line N`; where the line is not known `FILE, document N, sentence N`, and the token if asked."""
+        """Return `FILE, line N`, or the record; where neither is known `FILE, document N, sentence N`, and the token if
+        asked.
+        """
+        if self.records is not None and (record := self.records[sentence].as_py()):
+            return record + f", token {token}" * name_token
         document, number, line = (int(self.sentences[name][sentence]) for name in IDS)
         if line > 0:
             return f"{self.about['file']}, line {line + token}"

@@ -20,6 +20,7 @@ from ner.data.sources.catalog import read_catalog
 from ner.data.sources.prepared_writer import ingest
 from ner.data.validation.profile import profile_path, read_profile
 from ner.data.validation.run import validate
+from ner.data.validation.scan import read_scans
 from ner.errors import CatalogError, CorpusError, ParamsError, SourceError
 from ner.params import parse_params
 from typed import call
@@ -270,6 +271,27 @@ def test_many_files_in_a_zip_archive_are_one_pattern(root):
             file.writestr(f"{number:02}.ann", "T1\tPER 0 3\tAna\n")
     entry = new_entry(recognise(root / "brat.zip"), root / "brat.zip", "x")
     assert entry["splits"]["all"]["path"] == "brat.zip/*.ann"
+
+
+@pytest.mark.parametrize("kind", ["records", "brat"])
+def test_a_token_without_a_line_of_its_own_is_told_by_file_and_record(root, kind):
+    for name in ("train", "dev", "test"):
+        folder = root / "local" / "x" / name
+        folder.mkdir(parents=True)
+        records = [
+            {"text": f"In {name}.\nIlse left.", "label": [[0, 2, "X"]]},
+            {"text": "Bo \u200b came.", "label": []},
+        ]
+        if kind == "records":
+            (folder / f"{name}.json").write_text(json.dumps(records), encoding="utf-8")
+        for number, record in enumerate(records) if kind == "brat" else ():
+            (folder / f"{name}{number}.txt").write_text(record["text"], encoding="utf-8")
+            (folder / f"{name}{number}.ann").write_text("T1\tX 0 2\t" + record["text"][:2] + "\n", encoding="utf-8")
+    scan = read_scans(root / "data", ingest("local/x", root / "data"))["train"]
+    places = [scan.place_of_token(row) for row in range(scan.sizes["tokens"])]
+    first = "train.json, record 1 (line 1)" if kind == "records" else "train0.ann"
+    second = "train.json, record 2 (line 1), token 1" if kind == "records" else "train1.ann, token 1"
+    assert places[0] == f"{first}, token 0" and second in places
 
 
 def test_a_folder_without_training_is_refused_with_its_files(root):
