@@ -27,13 +27,18 @@ RATE, WIDTH = 5e-5, 768  # learning rate of an encoder of that hidden size; narr
 
 @dataclass(frozen=True)
 class CorpusFacts:
-    """Facts of a prepared corpus. documents: in which sentences share windows; entities: of training, by type."""
+    """Facts of a prepared corpus. documents: in which sentences share windows; entities: of training, by type.
+
+    too_long: training sentences that one window does not hold; longest: subwords of the longest of them.
+    """
 
     documents: int
     sentences: int
     subwords: int
     entities: Mapping[str, int]
     validation_entities: int
+    too_long: int = 0
+    longest: int = 0
 
     @property
     def without_example(self) -> list[str]:
@@ -94,6 +99,16 @@ def problems(corpus: CorpusFacts) -> list[str]:
     if not corpus.validation_entities:
         sentences.append("the validation split has no entity: no epoch can be judged by F1, and the gate will fail.")
     return sentences
+
+
+def notes(corpus: CorpusFacts, max_length: int) -> list[str]:
+    """Return what is worth knowing of the corpus beside the recipe, a sentence each."""
+    if not corpus.too_long:
+        return []
+    return [
+        f"{corpus.too_long:,} of {corpus.sentences:,} training sentences are longer than a window (encoding.max_length "
+        f"{max_length}; the longest has {corpus.longest:,} subwords): each is read in several windows that overlap."
+    ]
 
 
 def _batch_size(values: Mapping[str, Any], corpus: CorpusFacts, encoder: EncoderFacts) -> tuple[int, str]:

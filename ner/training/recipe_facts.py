@@ -16,10 +16,10 @@ from typing import Any
 from safetensors import safe_open
 
 from ner.data.prepared import Split, read_manifest, read_split
-from ner.encoding.tokenizer import load_tokenizer, subwords
-from ner.params import Params, Recipe
+from ner.encoding.tokenizer import load_tokenizer, special_tokens, subwords
+from ner.params import EncodingParams, Params, Recipe
 from ner.training.encoder_limits import LAYERS, read_settings
-from ner.training.recipe import Choice, CorpusFacts, EncoderFacts, problems, resolve
+from ner.training.recipe import Choice, CorpusFacts, EncoderFacts, notes, problems, resolve
 
 RECIPE = "recipe.json"  # in models/base: what the encoder's entry in catalog.yaml says of its training
 SAMPLE = 2000  # sentences whose subwords are counted
@@ -34,9 +34,11 @@ def choose(
     What no recipe mends is told on the terminal.
     """
     tokenizer = load_tokenizer(base)
-    corpus = corpus_facts(split, validation, labels, tokenizer, params.encoding.context)
+    corpus = corpus_facts(split, validation, labels, tokenizer, params.encoding)
     for sentence in problems(corpus):
         print(f"warning: {sentence}", file=sys.stderr, flush=True)
+    for sentence in notes(corpus, params.encoding.max_length):
+        print(f"note: {sentence}", flush=True)
     return resolve(params.train, corpus, encoder_facts(base))
 
 
@@ -47,8 +49,10 @@ def resolved(params: Params, prepared: Path, base: Path) -> Params:
     return params.model_copy(update={"train": recipe})
 
 
-def corpus_facts(split: Split, validation: Split, labels: Sequence[str], tokenizer: Any, context: str) -> CorpusFacts:
-    """Return the facts of training and validation. labels: what the tag ids stand for; context: as in `encoding`.
+def corpus_facts(
+    split: Split, validation: Split, labels: Sequence[str], tokenizer: Any, encoding: EncodingParams
+) -> CorpusFacts:
+    """Return the facts of training and validation. labels: what the tag ids stand for.
 
     Subwords are those of SAMPLE sentences spread over the split, scaled by words where it has more.
     """
@@ -57,14 +61,29 @@ def corpus_facts(split: Split, validation: Split, labels: Sequence[str], tokeniz
     words, counted = sum(map(len, split.tokens)), sum(map(len, sample))
     begins = {index: label[2:] for index, label in enumerate(labels) if label.startswith("B-")}
     counts = Counter(begins[tag] for tags in split.tag_ids for tag in tags if tag in begins)
-    alone = context == "sentence"
+    alone = encoding.context == "sentence"
+    too_long, longest = long_sentences(split.tokens, tokenizer, encoding.max_length)
     return CorpusFacts(
         documents=len(split.tokens) if alone else len(set(split.document_ids)),
         sentences=len(split.tokens),
         subwords=round(sum(lengths) * words / max(1, counted)),
         entities={name: counts[name] for name in begins.values()},
         validation_entities=sum(tag in begins for tags in validation.tag_ids for tag in tags),
+        too_long=too_long,
+        longest=longest,
     )
+
+
+def long_sentences(sentences: Sequence[Sequence[str]], tokenizer: Any, max_length: int) -> tuple[int, int]:
+    """Return how many sentences a window does not hold, and the subwords of the longest of them; 0 and 0 without any.
+
+    Only those are encoded that have more bytes than a window has subwords.
+    """
+    room = max_length - sum(map(len, special_tokens(tokenizer)))
+    candidates = [tokens for tokens in sentences if sum(len(token.encode()) + 1 for token in tokens) > room]
+    lengths = [sum(map(len, pieces)) for pieces in subwords(tokenizer, candidates)] if candidates else []
+    too_long = [length for length in lengths if length > room]
+    return len(too_long), max(too_long, default=0)
 
 
 def encoder_facts(base: Path) -> EncoderFacts:

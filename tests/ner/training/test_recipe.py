@@ -9,14 +9,16 @@ import yaml
 
 from ner.common.files import read_params
 from ner.data.prepared import read_manifest, read_split
-from ner.encoding.tokenizer import load_tokenizer
+from ner.encoding.tokenizer import load_tokenizer, subwords
+from ner.encoding.windows import encode_windows
 from ner.params import Recipe
-from ner.training.recipe import RULES, CorpusFacts, EncoderFacts, problems, resolve, table
-from ner.training.recipe_facts import corpus_facts, encoder_facts
+from ner.training.recipe import RULES, CorpusFacts, EncoderFacts, notes, problems, resolve, table
+from ner.training.recipe_facts import corpus_facts, encoder_facts, long_sentences
 from training_folder import NUMBERS
 
 DATA = Path(__file__).resolve().parents[3] / "tests/data"
 WRITTEN = read_params(DATA / "params.yaml").train
+DOCUMENT = read_params(DATA / "params.yaml").encoding
 CONLL = CorpusFacts(946, 14041, 253142, {"LOC": 7140, "MISC": 3438, "ORG": 6321, "PER": 6600}, 5942)
 TWENTY = CorpusFacts(20, 230, 4662, {"LOC": 209, "MISC": 118, "ORG": 80, "PER": 88}, 1388)
 MPNET = EncoderFacts("mpnet", 12, 768, 109_486_978, {"learning_rate": 1e-4, "dropped_layers": 6})
@@ -118,13 +120,14 @@ def test_each_key_that_may_be_auto_has_a_rule_and_a_reason():
 def test_facts_are_counted_in_the_splits_and_read_from_the_encoders_files(prepared, tiny_encoder, tmp_path):
     train, validation = read_split(prepared, "train"), read_split(prepared, "validation")
     manifest, tokenizer = read_manifest(prepared), load_tokenizer(tiny_encoder)
-    facts = corpus_facts(train, validation, manifest["labels"], tokenizer, "document")
+    facts = corpus_facts(train, validation, manifest["labels"], tokenizer, DOCUMENT)
     about = manifest["splits"]
     assert facts.entities == about["train"]["entities"]
     assert facts.validation_entities == sum(about["validation"]["entities"].values())
     assert (facts.documents, facts.sentences) == (about["train"]["documents"], len(train.tokens))
     assert facts.subwords >= about["train"]["tokens"]
-    assert corpus_facts(train, validation, manifest["labels"], tokenizer, "sentence").documents == facts.sentences
+    alone = DOCUMENT.model_copy(update={"context": "sentence"})
+    assert corpus_facts(train, validation, manifest["labels"], tokenizer, alone).documents == facts.sentences
 
     encoder = encoder_facts(tiny_encoder)
     assert (encoder.architecture, encoder.layers, encoder.hidden_size, encoder.known) == ("bert", 2, 32, {})
@@ -133,3 +136,16 @@ def test_facts_are_counted_in_the_splits_and_read_from_the_encoders_files(prepar
         (tmp_path / name).write_bytes((tiny_encoder / name).read_bytes())
     (tmp_path / "recipe.json").write_text(json.dumps({"dropped_layers": 1}))
     assert encoder_facts(tmp_path).known == {"dropped_layers": 1}
+
+
+def test_sentences_longer_than_a_window_are_counted_and_noted_as_training_cuts_them(tiny_encoder):
+    tokenizer, sentences = load_tokenizer(tiny_encoder), [["Okafor"] * 5, ["Okafor"] * 90, ["Lagos"] * 40]
+    lengths = [sum(map(len, pieces)) for pieces in subwords(tokenizer, sentences)]
+    for max_length in (8, 32, 42, max(lengths) + 1, max(lengths) + 2, 2000):
+        window = min(max_length, tokenizer.model_max_length)
+        cut = [len(encode_windows(tokenizer, [sentence], None, window)) > 1 for sentence in sentences]
+        longest = max((length for length, is_cut in zip(lengths, cut, strict=True) if is_cut), default=0)
+        assert long_sentences(sentences, tokenizer, max_length) == (sum(cut), longest)
+    corpus = replace(CONLL, too_long=3, longest=1200)
+    assert notes(corpus, 128)[0].startswith("3 of 14,041 training sentences are longer than a window (encoding.max_")
+    assert notes(CONLL, 128) == [] and resolve(WRITTEN, corpus, MPNET) == resolve(WRITTEN, CONLL, MPNET)
