@@ -133,6 +133,20 @@ class EvaluationParams(Block):
     corrected_test: Name | None
 
 
+class SplitParams(Block):
+    """Cross-validation. folds: 0 for none."""
+
+    folds: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+    @field_validator("folds")
+    @classmethod
+    def _divides(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("0 (no cross-validation), or 2 or more")
+        return folds
+
+
 class SeedsParams(Block):
     extra: Annotated[tuple[Seed, ...], FromList]
 
@@ -255,6 +269,7 @@ class Params(Block):
     train: TrainParams
     prediction: PredictionParams
     evaluation: EvaluationParams
+    split: SplitParams
     seeds: SeedsParams
     gate: GateParams
     export: ExportParams
@@ -288,13 +303,30 @@ def read_yaml(text: str) -> Any:
 def check_params(tree: dict[str, Any], where: str = "params.yaml") -> Params:
     """Build Params from nested dicts. Raises ParamsError as parse_params does."""
     try:
-        return Params.model_validate(tree)
+        params = Params.model_validate(tree)
     except ValidationError as error:
         problems: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
         for problem in error.errors():
             *path, last = problem["loc"] or ("",)  # a key that takes several kinds has a problem with each of them
             problems.setdefault((*path,) if _KIND.fullmatch(str(last)) else (*path, last), []).append(problem)
         raise ParamsError(f"{where}: " + "; ".join(_sentence(*key) for key in problems.items()) + ".") from None
+    if params.split.folds and (conflict := _conflict(params)):
+        raise ParamsError(f"{where}, {conflict}.")
+    return params
+
+
+def _conflict(params: Params) -> str | None:
+    """Return what does not go with cross-validation, and what to do."""
+    if params.train.processes > 1:
+        return f"train.processes: folds are trained in one process; write 1 (it is {params.train.processes})"
+    if params.seeds.extra:
+        return "seeds.extra: with split.folds no document is left to score another seed on; write []"
+    if params.export.formats:
+        return (
+            "export.formats: with split.folds the model has learnt all documents that an export would be judged on; "
+            "write []"
+        )
+    return None
 
 
 def override(tree: dict[str, Any], changes: dict[str, dict[str, Any]], where: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Both splits are read as the model was trained (encoding.context) and once more w
 send them.
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,7 @@ import numpy as np
 
 from ner.common.files import replacing_folder
 from ner.common.progress import on_progress
-from ner.data.predictions import Predictions, write_parts
+from ner.data.predictions import Predictions, read_predictions, write_parts
 from ner.data.prepared import Split, read_manifest, read_parts, to_tags
 from ner.errors import ModelError
 from ner.inference.tagger import Tagger
@@ -36,8 +37,12 @@ class Scores(Protocol):
     ) -> list[np.ndarray]: ...
 
 
-def predict(params: Params, prepared: Path, model: Path, folder: Path) -> dict[str, tuple[int, int]]:
+def predict(
+    params: Params, prepared: Path, model: Path, folder: Path, folds: Path | None = None
+) -> dict[str, tuple[int, int]]:
     """Write the predictions of both splits into `folder` and return how many sentences and tokens each has.
+
+    folds: what stage `folds` wrote. Predictions in it are those of validation, as the model has learnt the documents.
 
     Whole documents of so many sentences are in memory at a time (ner.data.prepared.PART).
     Raises ModelError where the model's tags are not those of the data.
@@ -51,6 +56,11 @@ def predict(params: Params, prepared: Path, model: Path, folder: Path) -> dict[s
     done, fingerprint = {}, manifest["fingerprint"]
     with replacing_folder(folder) as temporary:
         for name in SPLITS:
+            if folds and (known := folds / f"{name}.parquet").exists():
+                shutil.copyfile(known, temporary / known.name)
+                predictions = read_predictions(folds, name)
+                done[name] = len(predictions.tokens), predictions.words
+                continue
             parts = predict_parts(tagger, prepared, name, params, fingerprint)
             done[name] = write_parts(temporary / f"{name}.parquet", parts)
     return done

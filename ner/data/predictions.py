@@ -24,6 +24,7 @@ from ner.inference.decoding import best_tags
 from ner.inference.probability import softmax
 
 LISTS, LOGITS = ("document_id", "sentence_id", "line", "tokens", "gold"), ("logits_document", "logits_alone")
+FOLD = "fold"  # column of cross-validated predictions, from 0
 ABOUT = ("labels", "context", "fingerprint")
 PART = 5_000  # sentences: of a part that is scored
 AGAIN = "run `dvc repro predict`, which makes it again"
@@ -148,6 +149,23 @@ def read_about(folder: Path, split: str) -> dict[str, Any]:
     path = folder / f"{split}.parquet"
     with _readable(path):
         return _about(pq.read_schema(path))
+
+
+def read_folds(folder: Path, split: str) -> np.ndarray | None:
+    """Return the fold of each sentence, whose model has not seen it; None of predictions that are not
+    cross-validated. Raises what read_predictions raises.
+    """
+    path = folder / f"{split}.parquet"
+    with _readable(path):
+        return pq.read_table(path, columns=[FOLD])[FOLD].to_numpy() if FOLD in pq.read_schema(path).names else None
+
+
+def write_pooled(path: Path, folds: Sequence[Path]) -> None:
+    """Write the predictions of each fold as one file, its sentences in the order of their ids, with their FOLD."""
+    tables = [pq.read_table(fold) for fold in folds]
+    columns = [pa.array([number] * len(table), pa.int32()) for number, table in enumerate(tables)]
+    pool = pa.concat_tables(t.append_column(FOLD, own) for t, own in zip(tables, columns, strict=True))
+    pq.write_table(pool.sort_by("sentence_id"), path)
 
 
 def read_columns(folder: Path, split: str, columns: Sequence[str], size: int = PART) -> Iterator[pa.Table]:

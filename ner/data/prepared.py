@@ -73,6 +73,15 @@ def read_split(folder: Path, split: str) -> Split:
     return _split(table)
 
 
+def pooled(split: Split, other: Split) -> Split:
+    """Return two splits as one, its sentences numbered anew. Where neither has documents, the whole has none."""
+    has_documents = max(len(set(own.document_ids)) for own in (split, other)) > 1
+    first = max(split.document_ids, default=-1) + 1 if has_documents else 0
+    documents = split.document_ids + [document + first for document in other.document_ids]
+    lines, tokens, tag_ids = split.lines + other.lines, split.tokens + other.tokens, split.tag_ids + other.tag_ids
+    return Split(documents, list(range(len(documents))), lines, tokens, tag_ids)
+
+
 def read_parts(folder: Path, split: str, size: int = PART) -> Iterator[Split]:
     """Yield one split in parts: whole documents of together `size` sentences or a few more; at least one part.
 

@@ -30,7 +30,7 @@ def part_of(prepared: Path, folder: Path, sweep: SweepParams) -> Path:
         split: _drawn(read_sentences(prepared, split), number, f"params.yaml, sweep.{split}_documents", sweep.seed)
         for split, number in wanted.items()
     }
-    return _write(folder, manifest, tables, [sweep.seed, wanted])
+    return write_part(folder, manifest, tables, [sweep.seed, wanted])
 
 
 def first_of(prepared: Path, folder: Path, wanted: Mapping[str, int]) -> Path:
@@ -45,7 +45,7 @@ def first_of(prepared: Path, folder: Path, wanted: Mapping[str, int]) -> Path:
         if count:
             units, _ = unit_numbers(table["document_id"].to_pylist())
             tables[split] = table.filter(pa.array(units < count))
-    return _write(folder, read_manifest(prepared), tables, ["first", dict(wanted)])
+    return write_part(folder, read_manifest(prepared), tables, ["first", dict(wanted)])
 
 
 def with_documents(prepared: Path, folder: Path, documents: np.ndarray) -> Path:
@@ -55,10 +55,11 @@ def with_documents(prepared: Path, folder: Path, documents: np.ndarray) -> Path:
     tables = {split: read_sentences(prepared, split) for split in ("train", "validation")}
     units, _ = unit_numbers(tables["train"]["document_id"].to_pylist())
     tables["train"] = tables["train"].filter(pa.array(np.isin(units, documents)))
-    return _write(folder, read_manifest(prepared), tables, ["documents", sorted(documents.tolist())])
+    return write_part(folder, read_manifest(prepared), tables, ["documents", sorted(documents.tolist())])
 
 
-def _write(folder: Path, manifest: Mapping[str, Any], tables: Mapping[str, pa.Table], what: list[Any]) -> Path:
+def write_part(folder: Path, manifest: Mapping[str, Any], tables: Mapping[str, pa.Table], what: list[Any]) -> Path:
+    """Write a folder like data/prepared with `tables` as its splits. what: tells it from other parts of the corpus."""
     with replacing_folder(folder) as temporary:
         for split, table in tables.items():
             pq.write_table(table, temporary / f"{split}.parquet")

@@ -12,8 +12,7 @@ from typing import Any
 
 from ner.params import ExportParams, GateParams
 
-SPLIT = "validation"  # the split that decides; test is only reported
-SPLITS = ("validation", "test")
+SPLITS = SPLIT, TEST = ("validation", "test")  # the first decides, the other is only reported
 SUMMARY_LENGTH = 500
 
 
@@ -34,8 +33,7 @@ class Champion:
 
     absent: why there is none, which passes. problem: why it cannot be compared, which fails. name: the version that it
     was compared with; difference: of ner.evaluation.bootstrap.difference, this model minus the champion; confidence: of
-    its
-    interval; is_same: both predict the same tags throughout.
+    its interval; is_same: both predict the same tags throughout; split: on which they were compared.
     """
 
     absent: str = ""
@@ -44,6 +42,17 @@ class Champion:
     difference: Mapping[str, Any] = field(default_factory=dict)
     confidence: float | None = None
     is_same: bool = False
+    split: str = SPLIT
+
+
+def split_name(metrics: Mapping[str, Any], split: str = SPLIT) -> str:
+    """Return the name of a split as it is shown, which of pooled predictions is that of the cross-validation."""
+    return f"{len(metrics[split]['folds'])}-fold cross-validation" if is_pooled(metrics, split) else split
+
+
+def is_pooled(metrics: Mapping[str, Any], split: str = SPLIT) -> bool:
+    """Return whether the scores of a split are of a cross-validation of it and training together."""
+    return bool((metrics.get(split) or {}).get("folds"))
 
 
 def min_f1(metrics: dict[str, Any], params: GateParams, champion: Champion) -> Iterator[Verdict]:
@@ -54,7 +63,7 @@ def min_f1(metrics: dict[str, Any], params: GateParams, champion: Champion) -> I
     what = "the lower end of its interval" if on_bound else "the point estimate"
     point = "without a value" if value is None else f"{value:.4f}"
     spread = "no interval" if interval is None else f"{_percent(metrics)}interval {_range(interval)}"
-    name = f"{SPLIT} F1 {point}, {spread}: {what}"
+    name = f"{split_name(metrics)} F1 {point}, {spread}: {what}"
     yield _at_least("min_f1", name, judged, params.min_f1)
 
 
@@ -66,7 +75,7 @@ def min_f1_per_type(metrics: dict[str, Any], params: GateParams, champion: Champ
         reason = f"no entity type of {SPLIT} has a score"
         yield Verdict("min_f1_per_type", params.min_f1_each_type, None, False, reason)
     for entity_type, floor in floors.items():
-        rule, name = f"min_f1_per_type.{entity_type}", f"{SPLIT} F1 of {entity_type}"
+        rule, name = f"min_f1_per_type.{entity_type}", f"{split_name(metrics)} F1 of {entity_type}"
         value, support = (_number(per_type, entity_type, key) for key in ("f1", "support"))
         if entity_type not in per_type:
             known = ", ".join(per_type) or "no type"
@@ -101,7 +110,8 @@ def max_shared_sentences(metrics: dict[str, Any], params: GateParams, champion: 
             yield Verdict(rule, limit, None, False, reason)
         else:
             passed = value <= limit
-            reason = f"{value:.4f} of the {split} sentences are in training too, {_most(passed, limit)}"
+            where = "in several folds" if is_pooled(metrics, split) else "in training too"
+            reason = f"{value:.4f} of the {split} sentences are {where}, {_most(passed, limit)}"
             yield Verdict(rule, limit, value, passed, reason)
 
 
@@ -198,15 +208,16 @@ def _reasons(gate: Mapping[str, Any], passed: bool) -> list[str]:
 def _no_worse(rule: str, floor: float, who: str, other: Champion) -> Verdict:
     """Require that the lower end of the paired interval of the difference to `other` is not under the floor."""
     if other.is_same:
-        reason = f"{who} ({other.name}) predicts the same tags throughout {SPLIT}: the difference is 0"
+        reason = f"{who} ({other.name}) predicts the same tags throughout {other.split}: the difference is 0"
         return Verdict(rule, floor, 0.0, True, reason)
     ours, theirs, gain = (_number(other.difference, key) for key in ("f1", "other_f1", "difference"))
     interval = _interval(other.difference, "interval")
     if ours is None or theirs is None or gain is None or interval is None:
         return Verdict(rule, floor, None, False, f"{who} could not be compared: a number of the comparison is missing")
     percent = f"{100 * other.confidence:g} % " if other.confidence else ""
+    note = "on test, as not both were cross-validated on these documents: " if other.split == TEST else ""
     name = (
-        f"{SPLIT} F1 {ours:.4f} against {theirs:.4f} of {who} ({other.name}): difference {gain:+.4f}, "
+        f"{note}{other.split} F1 {ours:.4f} against {theirs:.4f} of {who} ({other.name}): difference {gain:+.4f}, "
         f"{percent}interval {_range(interval, '+')}, whose lower end"
     )
     return _at_least(rule, name, interval[0], floor)

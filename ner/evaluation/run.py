@@ -15,7 +15,8 @@ from ner.evaluation import conlleval
 from ner.evaluation.calibration import fit_temperature
 from ner.evaluation.corrected_test import corrected_scores
 from ner.evaluation.scoring import MODE
-from ner.evaluation.split_scores import Tables, read_outline, read_training, score_split
+from ner.evaluation.split_scores import Tables, read_outline, score_split
+from ner.evaluation.training_overlap import read_other_folds, read_training
 from ner.params import Params
 
 SPLITS = ("validation", "test")
@@ -28,12 +29,17 @@ def evaluate(params: Params, prepared: Path, reports: Path) -> dict[str, Any]:
     """
     folder = reports / "predictions"
     outlines = {name: read_outline(folder, name) for name in SPLITS}
-    known, shared = read_training(prepared, {name: outline.distinct for name, outline in outlines.items()})
+    if outlines["validation"].folds is None:
+        mentions, shared = read_training(prepared, {name: outline.distinct for name, outline in outlines.items()})
+        known = {name: [mentions] for name in SPLITS}
+    else:
+        (*of_folds, of_all), shared = read_other_folds(folder, outlines)
+        known = {"validation": of_folds, "test": [of_all]}
     temperature = fit_temperature(partial(read_logits, folder, "validation"))
     scored = {}
     for name, outline in outlines.items():
         parts = read_prediction_parts(folder, name)
-        scored[name] = score_split(parts, outline, temperature, known, params.evaluation)
+        scored[name] = score_split(parts, outline, temperature, known[name], params.evaluation)
         scored[name].scores["shared_sentences"] = shared[name]
     metrics: dict[str, Any] = {
         "mode": MODE,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ner.common.tables import plain_table
+from ner.evaluation.gate import split_name
 
 CONTEXTS = {"document": "sentences in documents", "sentence": "each sentence alone"}
 
@@ -17,7 +18,7 @@ def scores_table(metrics: dict[str, Any]) -> str:
     names = ("precision", "recall", "f1")
     for split in ("validation", "test"):
         scores = metrics[split]
-        lines = [(split, scores, scores["interval"]["f1"], scores["support"])]
+        lines = [(split_name(metrics, split), scores, scores["interval"]["f1"], scores["support"])]
         lines += [(f"  {name}", row, row["interval"], row["support"]) for name, row in scores["per_type"].items()]
         lines += [(f"  {title}", scores[context], None, scores["support"]) for context, title in CONTEXTS.items()]
         if split == "test" and (own := metrics.get("test_corrected")):

@@ -2,7 +2,7 @@
 
     outline = read_outline(folder, "validation")
     known, shared = read_training(Path("data/prepared"), {"validation": outline.distinct})
-    scored = score_split(read_prediction_parts(folder, "validation"), outline, temperature, known, params.evaluation)
+    scored = score_split(read_prediction_parts(folder, "validation"), outline, temperature, [known], params.evaluation)
 
 What is scored is counts, so where the parts are cut changes no number; only the loss and the mean scores of calibration
 may differ in their last digit, as sums of fractions. Of the whole split there are the outline, some 130 bytes a
@@ -10,7 +10,7 @@ sentence, and the counts of each unit (document, or sentence where there are non
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
 from operator import add
@@ -30,8 +30,8 @@ from ner.data.entities import (
     unit_numbers,
 )  # fmt: skip
 from ner.data.fingerprint import distinct_sentences
-from ner.data.predictions import Predictions, read_about, read_columns
-from ner.data.prepared import read_manifest, read_parts, to_lists, to_tags
+from ner.data.predictions import Predictions, read_about, read_columns, read_folds
+from ner.data.prepared import to_lists
 from ner.evaluation.bootstrap import MEASURES, f1, interval, intervals, resampled
 from ner.evaluation.calibration import Loss, bin_sums, expected_calibration_error, reliability
 from ner.evaluation.counts import EntityCounts, count
@@ -43,7 +43,6 @@ from ner.evaluation.slices import (
     add_features,
     add_slices,
     document_scores,
-    known_mentions,
     positions,
     slice_scores,
 )  # fmt: skip
@@ -66,6 +65,7 @@ class Outline(NamedTuple):
     unit: str
     places: np.ndarray | None  # of sentences in documents; None where the split has no documents
     distinct: set[bytes]  # ner.data.fingerprint.distinct_sentences
+    folds: np.ndarray | None  # ner.data.predictions.read_folds
     labels: list[str]
     context: str
     fingerprint: str
@@ -84,24 +84,7 @@ def read_outline(folder: Path, split: str) -> Outline:
     document_ids = np.concatenate(ids)
     units, unit = unit_numbers(document_ids)
     places = positions(document_ids) if unit == "document" else None
-    return Outline(document_ids, units, unit, places, distinct, **about)
-
-
-def read_training(prepared: Path, distinct: Mapping[str, set[bytes]]) -> tuple[Mentions, dict[str, float]]:
-    """Return the mentions of the training split with their types, and the share, 0 to 1, of sentences that are in it
-    too.
-
-    distinct: those of each split (ner.data.fingerprint.distinct_sentences); 0 of none.
-    """
-    labels = read_manifest(prepared)["labels"]
-    known: Mentions = {}
-    shared: dict[str, set[bytes]] = {name: set() for name in distinct}
-    for part in read_parts(prepared, "train"):
-        known_mentions(part.tokens, entity_table(to_tags(part.tag_ids, labels)), known)
-        seen = distinct_sentences(part.tokens)
-        for name, own in distinct.items():
-            shared[name] |= own & seen
-    return known, {name: len(shared[name]) / len(own) if own else 0.0 for name, own in distinct.items()}
+    return Outline(document_ids, units, unit, places, distinct, read_folds(folder, split), **about)
 
 
 # ---- one part
@@ -183,9 +166,15 @@ class Scored(NamedTuple):
 
 
 def score_split(
-    parts: Iterable[Predictions], outline: Outline, temperature: float, known: Mentions, params: EvaluationParams
+    parts: Iterable[Predictions],
+    outline: Outline,
+    temperature: float,
+    known: Sequence[Mentions],
+    params: EvaluationParams,
 ) -> Scored:
-    """Return the scores of a split. parts: all of it in order, at least one; known: the mentions of training."""
+    """Return the scores of a split. parts: all of it in order, at least one; known: the mentions of training, of each
+    fold where there are folds.
+    """
     counts = _Counts(outline, known)
     sums = reduce(add, (counts.add(part, temperature) for part in parts))
     resamples = resampled(counts.by_unit, params.resamples, params.seed)
@@ -196,6 +185,8 @@ def score_split(
         row["interval"] = interval(f1(resamples[:, index]), params.confidence)
     overall = resamples[:, : len(counts.types)].sum(1)
     scores |= _summary(sums, outline, intervals(overall, params.confidence))
+    if (folds := outline.folds) is not None:
+        scores["folds"] = [float(f1(counts.by_sentence[folds == fold].sum(0))) for fold in range(len(known))]
     tables = _tables(sums, scores, counts, resamples, params)
     main = sums.document if outline.context == "document" else sums.sentence
     return Scored(scores, tables, main)
@@ -204,7 +195,7 @@ def score_split(
 class _Counts:
     """Entities by unit, and by sentence: arrays [n, …, 3] of correct, predicted and gold (ner.data.entities)."""
 
-    def __init__(self, outline: Outline, known: Mentions) -> None:
+    def __init__(self, outline: Outline, known: Sequence[Mentions]) -> None:
         self.outline, self.known, self.done = outline, known, 0
         self.types = sorted({label[2:] for label in outline.labels if label != "O"})
         self.by_unit = np.zeros((outline.n_units, len(self.types) + len(VALUES), 3), np.int32)
@@ -216,17 +207,25 @@ class _Counts:
         tags = part.tags(part.logits)
         gold, predicted = marked(part, tags, temperature)
         sums = part_sums(part, tags, gold, predicted, temperature)
-        units, places = self.outline.units[own], self.outline.places
-        gold_rows, found_rows = (
-            add_features(table, part.tokens, None if places is None else places[own], self.known)
-            for table in (gold, predicted)
-        )
+        units = self.outline.units[own]
+        gold_rows, found_rows = (self._features(table, part, own) for table in (gold, predicted))
         types = len(self.types)
         add_counts(self.by_unit[:, :types], gold, predicted, units, "type", self.types)
         add_slices(self.by_unit[:, types:], gold_rows, found_rows, units)
         self.by_sentence[own] = sentence_counts(gold, predicted, len(part.tokens))
         self.done = own.stop
         return sums
+
+    def _features(self, table: pd.DataFrame, part: Predictions, own: slice) -> pd.DataFrame:
+        """Return the table with its slices: of each fold by what its model was trained on."""
+        places, folds = self.outline.places, self.outline.folds
+        places = None if places is None else places[own]
+        if folds is None:
+            return add_features(table, part.tokens, places, self.known[0])
+        of = folds[own][table["sentence"]]
+        return pd.concat(
+            add_features(table[of == fold], part.tokens, places, known) for fold, known in enumerate(self.known)
+        )
 
 
 def _context_scores(sums: Sums, context: str) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def predict_format(params: Params, root: Path, model: Path, folder: Path) -> Non
 def judge_format(params: Params, root: Path, model: Path, folder: Path) -> dict[str, Any]:
     """Return the entry of a format in export.json: sizes, scores, differences to the original, verdict with reasons."""
     from ner.data.predictions import read_prediction_parts, read_predictions
-    from ner.evaluation.split_scores import read_outline, read_training, score_split
+    from ner.evaluation.split_scores import read_outline, score_split
+    from ner.evaluation.training_overlap import read_training
     from ner.inference.onnx import FILE
     from ner.registry.champion import against_champion, bootstrap_settings, compare
 
@@ -117,7 +118,7 @@ def judge_format(params: Params, root: Path, model: Path, folder: Path) -> dict[
     originals: dict[str, Champion] = {}
     for name in SPLITS:
         parts = read_prediction_parts(own, name)
-        scored[name] = score_split(parts, outlines[name], metrics["temperature"], known, params.evaluation).scores
+        scored[name] = score_split(parts, outlines[name], metrics["temperature"], [known], params.evaluation).scores
         scored[name]["shared_sentences"] = shared[name]
         ours = read_predictions(own, name)
         theirs = read_predictions(root / "reports" / "predictions", name)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ner.common.files import read_json
 from ner.data.entities import entity_table
-from ner.data.predictions import Predictions, read_predictions
+from ner.data.predictions import Predictions, read_folds, read_predictions
 from ner.data.prepared import read_split
 from ner.inference.observation import KEYS, Vocabulary, observe
 from ner.inference.probability import softmax
@@ -26,12 +26,18 @@ def reference(prepared: Path, model: Path, reports: Path) -> dict[str, Any]:
     """Return what reports/reference.json holds. Raises NerError where an output of an earlier stage is missing."""
     from ner.encoding.tokenizer import load_tokenizer
 
-    words = (token for sentence in read_split(prepared, "train").tokens for token in sentence)
-    vocabulary = Vocabulary.of(words)
     predictions = read_predictions(reports / "predictions", "validation")
+    folds = read_folds(reports / "predictions", "validation")
+    learnt = read_split(prepared, "train").tokens if folds is None else predictions.tokens
+    vocabulary = Vocabulary.of(token for sentence in learnt for token in sentence)
+    of_text = [vocabulary] * len(predictions.tokens)
+    if folds is not None:  # whose models were trained on the other folds
+        others = [np.flatnonzero(folds != fold) for fold in range(int(folds.max()) + 1)]
+        by_fold = [Vocabulary.of(token for index in own for token in learnt[index]) for own in others]
+        of_text = [by_fold[fold] for fold in folds]
     temperature = read_json(reports / "metrics.json").get("temperature") or 1.0
     tokenizer = load_tokenizer(model)
-    units = {unit: columns(observed(predictions, unit, temperature, tokenizer, vocabulary)) for unit in UNITS}
+    units = {unit: columns(observed(predictions, unit, temperature, tokenizer, of_text)) for unit in UNITS}
     return {
         "fingerprint": predictions.fingerprint,
         "entity_types": sorted({label[2:] for label in predictions.labels if label != "O"}),
@@ -41,11 +47,11 @@ def reference(prepared: Path, model: Path, reports: Path) -> dict[str, Any]:
 
 
 def observed(
-    predictions: Predictions, unit: str, temperature: float, tokenizer: Any, vocabulary: Vocabulary | None
+    predictions: Predictions, unit: str, temperature: float, tokenizer: Any, vocabularies: Sequence[Vocabulary]
 ) -> Iterator[dict[str, Any]]:
     """Yield what monitoring would have kept of each text; `group` is the number of the document that it is of.
 
-    unit: `sentence`, each read alone, or `document`, each read whole.
+    unit: `sentence`, each read alone, or `document`, each read whole. vocabularies: what was known of each sentence.
     """
     logits = predictions.logits_alone if unit == "sentence" else predictions.logits_document
     rows = predictions.by_sentence(softmax(logits, temperature))
@@ -54,7 +60,7 @@ def observed(
     for group, text in texts(predictions.document_ids, unit):
         entities = [entity for index in text for entity in by_sentence.get(index, [])]
         sure = np.concatenate([rows[index].max(-1) for index in text])
-        row = observe([predictions.tokens[index] for index in text], sure, entities, tokenizer, vocabulary)
+        row = observe([predictions.tokens[index] for index in text], sure, entities, tokenizer, vocabularies[text[0]])
         yield {"group": group, **row}
 
 

@@ -19,7 +19,8 @@ from ner.data.entities import count, entity_table, mark_correct, unit_numbers
 from ner.data.predictions import Predictions, read_predictions
 from ner.errors import NerError, RegistryError
 from ner.evaluation.bootstrap import difference, draws
-from ner.evaluation.gate import SPLIT, Champion
+from ner.evaluation.gate import SPLIT, SPLITS, TEST, Champion, is_pooled, split_name
+from ner.registry.reproduce import recorded
 from ner.registry.versions import as_registered
 from ner.tracking.mlflow_store import client, exists, patience, predictions_folder, registry_errors
 
@@ -28,44 +29,59 @@ PREDICT = "run `dvc repro --force --single-item gate` with gate.champion_predict
 
 
 def against_champion(
-    model: str, metrics: Mapping[str, Any], reports: Path, predict: Callable[[Any], None] | None = None
+    model: str, metrics: Mapping[str, Any], reports: Path, predict: Callable[[Any, Sequence[str]], None] | None = None
 ) -> Champion:
     """Return the champion for the gate: the paired comparison on validation, or why there is none.
 
-    predict: lets a version predict the present data and store that in its run; called only where the champion's run
-    lacks what can be compared. Raises NerError where this model's own predictions are missing, and RegistryError where
+    predict: lets a version predict splits of the present data and store that in its run; called only where the
+    champion's run lacks what can be compared. Raises NerError where this model's own predictions are missing, and RegistryError where
     the registry cannot be asked: then there is nothing to judge by. Whatever the champion lacks is in the answer.
     """
-    version = find_champion(model)
+    version, folder = find_champion(model), reports / "predictions"
     if version is None:
         return Champion(absent=f"no version of {model!r} has the alias {ALIAS!r}, so there is none to be worse than")
-    ours = read_predictions(reports / "predictions", SPLIT)
+    ours = read_predictions(folder, SPLIT)
     try:
         settings = bootstrap_settings(metrics, ours)
-        theirs = champions_predictions(version, ours, predict)
+        pooled = is_pooled(metrics) or bool(cross_validated(version))
+        split, ours, theirs = both_predictions(version, folder, pooled, predict)
     except RegistryError:
         raise
     except NerError as error:
         return Champion(problem=str(error).rstrip("."))
     overall, _ = compare(ours, theirs, settings)
     is_same = ours.tags(ours.logits) == theirs.tags(theirs.logits)
-    return Champion(name=shown(version), difference=overall, confidence=settings["confidence"], is_same=is_same)
+    where = split_name(metrics, split)
+    return Champion("", "", shown(version), overall, settings["confidence"], is_same, where)
 
 
-def champions_predictions(version: Any, ours: Predictions, predict: Callable[[Any], None] | None) -> Predictions:
-    """Return what the champion predicts of the sentences of `ours`: as stored or, with `predict`, made now.
+def both_predictions(
+    version: Any, folder: Path, pooled: bool, predict: Callable[[Any, Sequence[str]], None] | None
+) -> tuple[str, Predictions, Predictions]:
+    """Return the split to compare on, our predictions and the champion's: as stored or, with `predict`, made now.
 
-    Raises NerError where that is not to be had, and RegistryError.
+    pooled: one of the two was cross-validated, so that it has learnt validation. Where the stored predictions are not
+    both of the same pool, it is test, which neither has learnt. Raises NerError where there is nothing to compare, and
+    RegistryError.
     """
-    try:
-        return _same_sentences(version, ours)
-    except RegistryError:
-        raise
-    except NerError:
-        if predict is None:
+    splits: Sequence[str] = (TEST,) if pooled else SPLITS
+    for split in (SPLIT, TEST) if pooled else (SPLIT,):
+        ours = read_predictions(folder, split)
+        try:
+            return split, ours, _same_sentences(version, ours, split)
+        except RegistryError:
             raise
-    predict(version)
-    return _same_sentences(version, ours)
+        except NerError:
+            if split == splits[0] and predict is None:
+                raise
+    assert predict is not None
+    predict(version, splits)
+    return split, ours, _same_sentences(version, ours, split)
+
+
+def cross_validated(version: Any) -> int:
+    """Return the number of folds that a version was cross-validated with, 0 for none."""
+    return recorded(version.tags.get("params") or "{}").get("split", {}).get("folds", 0)
 
 
 def find_champion(model: str) -> Any | None:
@@ -111,6 +127,11 @@ def stored_predictions(version: Any, fingerprint: str, split: str, advice: str) 
 
 def check_same_sentences(theirs: Predictions, ours: Predictions, name: str, split: str, advice: str) -> None:
     """Raise NerError where the predictions of `name` are of other sentences than ours."""
+    if theirs.fingerprint == ours.fingerprint and len(theirs.tokens) != len(ours.tokens):
+        raise NerError(
+            f"one of the two models was cross-validated, so its predictions of {split} are of training too: compare "
+            "them on test (`ner compare` with --split test)."
+        )
     if theirs.fingerprint != ours.fingerprint or theirs.tokens != ours.tokens:
         raise NerError(f"the predictions of {name} on {split} are of other sentences than those to compare: {advice}.")
 
@@ -158,9 +179,9 @@ def shown(version: Any) -> str:
     return f"{version.name} version {version.version}"
 
 
-def _same_sentences(version: Any, ours: Predictions) -> Predictions:
-    theirs = stored_predictions(version, ours.fingerprint, SPLIT, PREDICT)
-    check_same_sentences(theirs, ours, shown(version), SPLIT, PREDICT)
+def _same_sentences(version: Any, ours: Predictions, split: str) -> Predictions:
+    theirs = stored_predictions(version, ours.fingerprint, split, PREDICT)
+    check_same_sentences(theirs, ours, shown(version), split, PREDICT)
     return theirs
 
 

@@ -23,8 +23,8 @@ from ner.registry.verify import fetch_verified
 from ner.tracking.mlflow_store import client, patience, predictions_folder, registry_errors, upload
 
 
-def predict_version(version: Any, params: Params, prepared: Path) -> None:
-    """Predict both splits, and store that in the version's run.
+def predict_version(version: Any, params: Params, prepared: Path, splits: Sequence[str] = SPLITS) -> None:
+    """Predict the splits, and store that in the version's run.
 
     Raises ModelError where its files are not those that were registered, or it knows other tags than the data has, and
     RegistryError.
@@ -38,7 +38,7 @@ def predict_version(version: Any, params: Params, prepared: Path) -> None:
         folder = fetch_verified(version, Path(scratch))
         ordered = InOrder(load_fast(folder, params), manifest["labels"], shown(version))
         files = []
-        for name in SPLITS:
+        for name in splits:
             files.append(Path(scratch) / f"{name}.parquet")
             write_parts(files[-1], predict_parts(ordered, prepared, name, params, manifest["fingerprint"]))
         with registry_errors(), patience():

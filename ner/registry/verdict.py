@@ -5,7 +5,7 @@ print(explanation(verdict))                                           # every ru
 """
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ WIDTH = 100  # of what `ner verdict` prints, in columns
 def gate(params: Params, reports: Path, prepared: Path) -> dict[str, Any]:
     """Write gate.json and return it."""
 
-    def predict(version: Any) -> None:
+    def predict(version: Any, splits: Sequence[str]) -> None:
         from ner.registry.predict_version import predict_version  # only here: it loads the network
 
         print(f"{shown(version)} has no predictions for this data: predicting now", flush=True)
-        predict_version(version, params, prepared)
+        predict_version(version, params, prepared, splits)
 
     metrics = read_json(reports / "metrics.json")
     asked = predict if params.gate.champion_predicts else None

@@ -17,7 +17,7 @@ from ner.errors import ParamsError
 from ner.params import Params
 from ner.search.trainings import kept_result, predicted_tags, train_once, training_folder
 from ner.tracking.determined import training_record
-from ner.tracking.runs import try_log_seed
+from ner.tracking.runs import try_log_part
 
 SPLITS = ("validation", "test")
 MEASURES = ("f1", "precision", "recall")
@@ -100,7 +100,7 @@ def seed_result(params: Params, prepared: Path, base: Path, folder: Path, title:
 
     def score(model: Path) -> dict[str, Any]:
         scores = score_model(params, prepared, model)
-        try_log_seed(training_record(folder / "reports" / "training.json"), params.registry.experiment, scores)
+        try_log_part(training_record(folder / "reports" / "training.json"), params.registry.experiment, scores)
         return entry(params.train.seed, scores)
 
     return kept_result(folder, title, lambda: train_once(params, prepared, base, folder, title), score)

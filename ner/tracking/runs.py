@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 from ner.card.facts import short_name
@@ -121,16 +122,18 @@ def log_analysis(run_id: str, reports: Path) -> None:
                 _log_table(store, run_id, path, f"mistakes/{path.stem}.json")
 
 
-def log_seed(training: Mapping[str, Any], experiment: str, scores: Mapping[str, Any]) -> str:
-    """Log the scores of a training with another seed into its run, made or completed by `sync`, and tag it so."""
+def log_part(training: Mapping[str, Any], experiment: str, scores: Mapping[str, Any], what: str = "seed") -> str:
+    """Log the scores of a training with another seed, or of a fold, into its run, made or completed by `sync`, and tag
+    it so.
+    """
     run_id = sync(training, experiment)
     log_evaluation(run_id, scores)
     with registry_errors():
-        client().set_tag(run_id, "ner.stage", "seed")
+        client().set_tag(run_id, "ner.stage", what)
     return run_id
 
 
-try_log_seed = best_effort("The scores of this seed are in reports/seeds.json only.")(log_seed)
+try_log_part = best_effort("The scores of this training are in the report of its stage only.")(log_part)
 
 
 def flat_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -143,6 +146,9 @@ def flat_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
             flat |= {f"{split}_{name}_low": low, f"{split}_{name}_high": high}
         for block in ("sentence", "document", "calibration", "mistakes"):
             flat |= {f"{split}_{block}_{name}": value for name, value in scores.get(block, {}).items()}
+        if folds := scores.get("folds"):
+            flat |= {f"{split}_f1_fold_{number}": value for number, value in enumerate(folds, start=1)}
+            flat[f"{split}_f1_folds_sd"] = stdev(folds)
         per_type = scores.get("per_type", {})
         for row, shown in zip(per_type.values(), _metric_names(per_type), strict=True):
             flat |= {f"{split}_{name}_{shown}": value for name, value in row.items()}

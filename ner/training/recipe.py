@@ -88,6 +88,17 @@ def table(choices: Sequence[Choice]) -> str:
     return plain_table([["recipe", "value", "why"], *rows], "lrl")
 
 
+def for_all(recipe: Recipe, choices: Sequence[Choice], folds: Mapping[str, Any]) -> tuple[Recipe, list[Choice]]:
+    """Return the recipe of the last training after a cross-validation, on all documents. folds: of stage `folds`."""
+    values = {
+        "epochs": (float(folds["epochs"]), f"the median of the best epochs of {folds['folds']} folds"),
+        "keep": ("last", "it trains on all documents, so that none is left to judge an epoch by"),
+        "patience": (0, "no early stopping, for the same reason"),
+    }
+    changed = [Choice(choice.key, *values.get(choice.key, choice[1:])) for choice in choices]
+    return recipe.model_copy(update={key: value for key, (value, _) in values.items()}), changed
+
+
 def problems(corpus: CorpusFacts) -> list[str]:
     """Return what no recipe mends, a sentence each."""
     sentences = []

@@ -31,8 +31,10 @@ def choose(
 ) -> tuple[Recipe, list[Choice]]:
     """Return the recipe of a training on these splits with the encoder in `base`, and why each key has its value.
 
-    What no recipe mends is told on the terminal.
+    What no recipe mends is told on the terminal. Parameters with a Recipe keep it.
     """
+    if isinstance(params.train, Recipe):
+        return params.train, []
     tokenizer = load_tokenizer(base)
     corpus = corpus_facts(split, validation, labels, tokenizer, params.encoding)
     for sentence in problems(corpus):

@@ -9,6 +9,7 @@ the same weights.
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from itertools import cycle
 from pathlib import Path
@@ -18,9 +19,10 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments, logging, set_seed
+from transformers.trainer_utils import IntervalStrategy
 
 from ner.common.files import read_json, replacing_folder, sha256_file
-from ner.data.prepared import Split, read_manifest, read_split, to_tags
+from ner.data.prepared import Split, pooled, read_manifest, read_split, to_tags
 from ner.encoding.tokenizer import padding_id
 from ner.encoding.windows import Window, token_labels
 from ner.errors import NerError
@@ -35,7 +37,7 @@ from ner.training.device import compute_the_same_again, computes_in_half, pick_p
 from ner.training.encoder_limits import check_parameters
 from ner.training.memory import keep_memory
 from ner.training.model import check_reads, load_reader, new_model, parameter_groups
-from ner.training.recipe import table
+from ner.training.recipe import for_all, table
 from ner.training.recipe_facts import choose
 from ner.training.trainer import Judge, TokenTrainer
 from ner.training.windows import TrainingWindows
@@ -58,8 +60,18 @@ class Log(Protocol):
     def write(self, log_history: list[dict[str, Any]], weights: str | None = None, kept: int | None = None) -> None: ...
 
 
-def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkpoints: Path, log: Log) -> None:
+def train(
+    params: Params,
+    prepared: Path,
+    base: Path,
+    model_folder: Path,
+    checkpoints: Path,
+    log: Log,
+    folds: Mapping[str, Any] | None = None,
+) -> None:
     """Fine-tune, evaluate after each epoch on whole validation sentences, and write the model folder.
+
+    folds: what a cross-validation has found. Then it trains on validation too, and no epoch is evaluated.
 
     Raises ParamsError, before an MLflow run is opened, for a device or precision that this machine has not, and for
     layers or windows that the encoder has not.
@@ -69,22 +81,30 @@ def train(params: Params, prepared: Path, base: Path, model_folder: Path, checkp
     if use_gpu(params.train):
         compute_the_same_again()
     manifest = read_manifest(prepared)
+    fingerprint = manifest["fingerprint"]
     split, validation = read_split(prepared, "train"), read_split(prepared, "validation")
-    recipe, choices = choose(params, base, manifest["labels"], split, validation)
+    if folds:
+        fingerprint, split = f"{fingerprint}, with validation", pooled(split, validation)
+    recipe, choices = choose(params, base, manifest["labels"], split, split if folds else validation)
+    if folds:
+        recipe, choices = for_all(recipe, choices, folds)
     params = params.model_copy(update={"train": recipe})
-    if os.environ.get("RANK", "0") == "0":
+    if choices and os.environ.get("RANK", "0") == "0":
         print(table(choices), flush=True)
     tokenizer, twins = load_reader(base, params.encoding)
     together, longest = documents(split, params.encoding), params.encoding.max_length
     windows = TrainingWindows(tokenizer, split.tokens, together, longest, recipe.sentences_alone)
     plan = batch_plan(windows, recipe)
-    folder = checkpoints / checkpoint_key(params, manifest["fingerprint"], base)
+    folder = checkpoints / checkpoint_key(params, fingerprint, base)
     arguments = training_arguments(recipe, folder, len(plan))
+    if folds:
+        arguments.eval_strategy = IntervalStrategy.NO
     set_seed(recipe.seed)
     model = new_model(base, manifest["labels"], params.encoding, recipe, twins)
     check_reads(model, tokenizer, params.encoding.max_length)
     groups = parameter_groups(model, recipe)
     about = facts(recipe, windows, plan, split) | {"recipe": {choice.key: choice.why for choice in choices}}
+    about |= {"folds": folds} if folds else {}
     log.start(params, manifest, read_json(base.with_suffix(".json")), about, folder)
     with log.closed_when_it_ends():
         trainer = TokenTrainer(

@@ -23,6 +23,8 @@ def fill(folder: Path, prepared: Path, encoder: Path, **blocks: dict[str, Any]) 
     (folder / "data/validated.json").write_text(json.dumps({"fingerprint": fingerprint, "passed": True}))
     shutil.copytree(encoder, folder / "models/base")
     (folder / "models/base.json").write_text(json.dumps({"name": "tiny"}))
+    (folder / "reports/folds").mkdir(parents=True)
+    (folder / "reports/folds/folds.json").write_text('{"folds": 0}')
     set_params(folder, **blocks)
     return folder
 

@@ -27,7 +27,7 @@ from ner.evaluation.corrected_test import corrected_scores
 from ner.evaluation.run import evaluate
 from ner.evaluation.scores_table import scores_table
 from ner.evaluation.scoring import score
-from ner.evaluation.split_scores import read_training
+from ner.evaluation.training_overlap import read_training
 from ner.params import EvaluationParams
 from ner.tracking.runs import flat_metrics
 

@@ -51,7 +51,6 @@ def empty_workspace(tmp_path_factory, tiny_encoder, prepared):
     """What the stage reads: our small corpus, the tiny encoder, and reports of a main model that nobody trained."""
     folder = tmp_path_factory.mktemp("seeds")
     fill(folder, prepared, tiny_encoder)
-    (folder / "reports").mkdir()
     (folder / "reports/metrics.json").write_text(json.dumps({"validation": MAIN, "test": {**MAIN, "f1": 0.35}}))
     set_params(folder, train=TINY, encoding={"context": "document", "max_length": 32}, seeds={"extra": [43, 44]})
     return folder

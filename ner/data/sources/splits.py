@@ -100,6 +100,29 @@ def divide(documents: Iterable[Document], shares: dict[str, float], seed: int) -
     )
 
 
+def divide_in_folds(documents: Iterable[Document], folds: int, seed: int) -> list[int]:
+    """Return the fold of each document, from 0: every entity type in its share, and in two folds where two documents
+    that have nothing in common have it, so that each part to train on has it too.
+
+    The same documents and the same seed give the same folds. Raises CorpusError where there are too few documents.
+    """
+    facts = Facts(documents)
+    if folds > len(facts):
+        raise CorpusError(
+            f"params.yaml, split.folds: {folds} is more than the {len(facts):,} documents of training and validation "
+            "(sentences, where there are no documents): lower it, or write 0."
+        )
+    shares = {str(fold): 1 / folds for fold in range(folds)}
+    for spread in SPREADS:
+        groups, _ = _groups(facts, spread)
+        if _are_enough(groups, dict(list(shares.items())[1:]), len(facts)):
+            return [int(fold) for fold in _assign(facts, groups, shares, seed)]
+    raise CorpusError(
+        f"params.yaml, split.folds: {len(facts):,} documents cannot be divided into {folds} folds, since too few of "
+        "them have no sentence in common with others: lower it, or write 0."
+    )
+
+
 def make_splits(
     rows: dict[str, Rows], shares: Shares, boundaries: bool, scratch: Path | None = None
 ) -> tuple[dict[str, Rows], dict[str, Any]]:
@@ -173,7 +196,7 @@ class _Union:
 
 
 def _assign(facts: Facts, groups: list[list[int]], shares: dict[str, float], seed: int) -> list[str]:
-    """Return the split of each document, such that training has every entity type, where that can be.
+    """Return the split, or the fold, of each document, such that training has every entity type, where that can be.
 
     Tokens are kept in proportion where documents and entities alone would leave a split far from its share of them.
     """
@@ -183,7 +206,9 @@ def _assign(facts: Facts, groups: list[list[int]], shares: dict[str, float], see
     chosen = _by_share([_without_tokens(own) for own in counts], order, shares, set())
     if _is_uneven(counts, chosen, shares):
         chosen = _by_share(counts, order, shares, set())
-    if _missing(counts, chosen) and len(groups) - len(pinned := _cover(counts)) >= len(shares) - 1:
+    if TRAIN not in shares:
+        _spread_types(counts, chosen)
+    elif _missing(counts, chosen) and len(groups) - len(pinned := _cover(counts)) >= len(shares) - 1:
         chosen = _by_share(counts, order, shares, pinned)
     split_of = {index: chosen[number] for number, group in enumerate(groups) for index in group}
     return [split_of[index] for index in range(len(facts))]
@@ -238,6 +263,26 @@ def _cover(counts: list[Counts]) -> set[int]:
         cover.add(best)
         missing -= kinds[best]
     return cover
+
+
+def _spread_types(counts: list[Counts], chosen: dict[int, str]) -> None:
+    """Move small groups to small folds until no type that several groups have is in one fold alone, where that can
+    be.
+    """
+    owners: dict[str, list[int]] = defaultdict(list)
+    for group, own in enumerate(counts):
+        for kind, _ in own:
+            owners[kind].append(group)
+    tokens = [dict(own)[TOKENS] for own in counts]
+    for _ in counts:
+        alone = (own for own in owners.values() if len(own) > 1 and len({chosen[group] for group in own}) == 1)
+        if not (together := next(alone, None)):
+            return
+        smallest = min(together, key=lambda group: tokens[group])
+        sizes = Counter({fold: 0 for fold in chosen.values() if fold != chosen[smallest]})
+        for group, fold in chosen.items():
+            sizes[fold] += tokens[group] if fold in sizes else 0
+        chosen[smallest] = min(sizes, key=lambda fold: (sizes[fold], fold))
 
 
 def _leave_none_empty(counts: list[Counts], chosen: dict[int, str], shares: dict[str, float], pinned: set[int]) -> None:
