@@ -5,7 +5,7 @@ from typing import Any
 
 from flows.runtime.run_record import CARD, DATA_DOCS, GATE, METRICS, REGISTRATION, REPORT, TRAINING, Record
 from flows.runtime.run_stage import CACHED, RAN
-from ner.evaluation.gate import headline
+from ner.evaluation.gate import headline, split_name
 
 MEASURES = ("precision", "recall", "f1", "accuracy")
 
@@ -100,7 +100,7 @@ def score_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     The test split has a second row where its annotations were corrected.
     """
     columns = (*MEASURES, "f1_strict", "support")
-    titles = {"validation": "validation", "test": "test", "test_corrected": "test, corrected"}
+    titles = {"validation": split_name(metrics), "test": "test", "test_corrected": "test, corrected"}
     return [
         {"split": title, **picked(scores, columns), **spread(scores.get("interval", {}).get("f1"))}
         for split, title in titles.items()

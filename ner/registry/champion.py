@@ -34,8 +34,9 @@ def against_champion(
     """Return the champion for the gate: the paired comparison on validation, or why there is none.
 
     predict: lets a version predict splits of the present data and store that in its run; called only where the
-    champion's run lacks what can be compared. Raises NerError where this model's own predictions are missing, and RegistryError where
-    the registry cannot be asked: then there is nothing to judge by. Whatever the champion lacks is in the answer.
+    champion's run lacks what can be compared. Raises NerError where this model's own predictions are missing, and
+    RegistryError where the registry cannot be asked: then there is nothing to judge by. Whatever the champion lacks is
+    in the answer.
     """
     version, folder = find_champion(model), reports / "predictions"
     if version is None:

@@ -16,15 +16,13 @@ import pyarrow as pa
 
 from ner.common.files import read_json, replacing_file, replacing_folder, write_json
 from ner.common.tables import plain_table
-from ner.data.conll import Sentence
-from ner.data.entities import unit_numbers
 from ner.data.predict_splits import load_tagger, predict_parts
 from ner.data.predictions import read_predictions, write_parts, write_pooled
-from ner.data.prepared import Split, pooled, read_manifest, read_sentences, read_split, to_tags
-from ner.data.sources.splits import divide_in_folds
+from ner.data.prepared import Split, pooled, read_manifest, read_sentences, read_split
+from ner.data.sources.splits import fold_of_sentences
 from ner.data.subset import write_part
 from ner.evaluation.scoring import score
-from ner.params import Params, SplitParams
+from ner.params import Params
 from ner.search.seeds import code_of, seed_folder, spread, train_seed
 from ner.tracking.determined import training_record
 from ner.tracking.runs import try_log_part
@@ -72,15 +70,6 @@ def train_folds(params: Params, prepared: Path, base: Path, checkpoints: Path) -
         done[folder] = fold_result(params, part, base, folder, title, manifest["fingerprint"])
     shutil.rmtree(part)
     return done
-
-
-def fold_of_sentences(pool: Split, labels: list[str], params: SplitParams) -> np.ndarray:
-    """Return the fold of each sentence, from 0; those of a document are in one. Raises CorpusError."""
-    units, _ = unit_numbers(pool.document_ids)
-    documents: list[list[Sentence]] = [[] for _ in range(int(units.max(initial=-1)) + 1)]
-    for unit, tokens, tags in zip(units, pool.tokens, to_tags(pool.tag_ids, labels), strict=True):
-        documents[unit].append(Sentence(int(unit), tokens, tags, 0))
-    return np.array(divide_in_folds(documents, params.folds, params.seed), int)[units]
 
 
 def write_fold(prepared: Path, pool: Split, held_out: np.ndarray, folder: Path, title: str) -> None:

@@ -13,12 +13,13 @@ from ner.common.files import read_json, read_params
 from ner.data.predict_splits import load_tagger, predict
 from ner.data.predictions import read_folds, read_predictions
 from ner.data.prepared import pooled, read_manifest, read_split
+from ner.data.sources.splits import fold_of_sentences
 from ner.errors import CorpusError
 from ner.evaluation.gate import Champion, judge
 from ner.evaluation.run import evaluate
 from ner.evaluation.scores_table import scores_table
 from ner.monitoring.reference import reference
-from ner.search.folds import cross_validate, fold_of_sentences, folds_table, write_fold
+from ner.search.folds import cross_validate, folds_table, write_fold
 from ner.search.seeds import train_seed
 from ner.tracking.mlflow_store import client
 from ner.tracking.runs import flat_metrics

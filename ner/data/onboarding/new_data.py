@@ -138,8 +138,9 @@ def language_of(recognised: Recognised) -> str:
 def proposed(seen: "SeenData", file: YamlFile, options: Options) -> Iterator["Change"]:
     """Set what this data needs in the tree of params.yaml; a second delivery keeps the limits that there are."""
     from ner.data.onboarding.limits import Change, raised_limits
-    from ner.data.onboarding.proposals import encoder_fit, floor_meaning, gate_change, window_change
+    from ner.data.onboarding.proposals import encoder_fit, floor_meaning, folds_change, gate_change, window_change
     from ner.data.onboarding.warnings import warnings
+    from ner.data.prepared import pooled, read_split
 
     if options.base:
         resolve_encoder(options.base, read_catalog())
@@ -154,13 +155,20 @@ def proposed(seen: "SeenData", file: YamlFile, options: Options) -> Iterator["Ch
     limits, findings = raised_limits(seen.measures, seen.profile, params, boundaries, options.accept, is_second)
     changes = [Change("data.source", seen.name, "the new data"), *window_change(fit, params), *limits]
     changes += gate_change(seen.profile["types"], params)
+    counts = {split: own.entities() for split, own in seen.measures.items()}
+    if not is_second or params.data.source != seen.name:
+        pool = pooled(*(read_split(seen.prepared, split) for split in ("train", "validation")))
+        changes += folds_change(counts["validation"].total(), pool, seen.manifest["labels"], params)
     for change in changes:
         block, key = change.key.split(".")
         if file.tree[block][key] != change.value:
             file.tree[block][key] = quoted(change.value)
             yield change
-    print(floor_meaning(seen.measures["validation"].entities().total(), params), flush=True)
-    for warning in warnings(fit, seen.manifest, seen.measures, params):
+    params = check_params(read_yaml(file.after()))
+    if params.split.folds:
+        counts |= dict.fromkeys(("train", "validation"), counts["train"] + counts["validation"])
+    print(floor_meaning(counts["validation"].total(), params), flush=True)
+    for warning in warnings(fit, seen.manifest, seen.measures, counts, params):
         print(f"warning: {warning}", flush=True)
     for finding in findings:
         print(f"finding: {finding}", flush=True)

@@ -5,13 +5,15 @@ for change in proposals(facts, params): print(change.key, change.value, change.r
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ner.data.onboarding.limits import Change
-from ner.data.prepared import read_manifest, read_parts
+from ner.data.prepared import Split, read_manifest, read_parts, to_tags
+from ner.data.sources.splits import fold_of_sentences
+from ner.errors import CorpusError
 from ner.params import Params
 
 WINDOWS = (128, 192, 256, 384, 512)  # subwords; of each the next is tried where sentences are longer
@@ -19,6 +21,9 @@ WHOLE = 0.95  # share of the sentences that are to fit a window; longer ones are
 SAMPLE = 5000  # sentences whose subwords are counted
 SUBWORDS_A_TOKEN = 1.5  # where there is no encoder to count with
 TOLD_APART = 0.05  # width of an interval of F1, over which the gate's floor says little
+FOLDS = 5  # proposed: each model is trained on four fifths of the documents
+FEW_ENTITIES = 250  # of validation: with fewer, chance alone moves an F1 of 0.8 by more than 0.05 to either side
+MOST_TOKENS = 150_000  # of training and validation: with more, moving documents to validation is cheaper
 
 
 class Fit(NamedTuple):
@@ -81,19 +86,48 @@ def gate_change(types: Mapping[str, Any], params: Params) -> Iterator[Change]:
         yield Change("gate.min_f1_per_type", remaining, f"the data has no {gone}")
 
 
-def floor_meaning(entities: int, params: Params) -> str:
-    """Return what gate.min_f1 means where validation has so many entities; another floor is not proposed."""
+def folds_change(entities: int, pool: Split, labels: Sequence[str], params: Params) -> Iterator[Change]:
+    """Propose cross-validation where validation has too few entities to judge by, and none where it has enough.
+
+    pool: training and validation together. Where the documents cannot be divided, the parameter stays.
+    """
+    if entities >= FEW_ENTITIES or sum(map(len, pool.tokens)) > MOST_TOKENS:
+        yield Change("split.folds", 0, f"validation has {entities:,} entities of its own")
+        return
+    folds = params.split.model_copy(update={"folds": params.split.folds or FOLDS})
+    try:
+        fold_of_sentences(pool, labels, folds)
+    except CorpusError:
+        return
+    of_all = sum(tag.startswith("B-") for tags in to_tags(pool.tag_ids, labels) for tag in tags)
+    (low, high), (lower, upper) = (by_chance(0.8, number, params) for number in (entities, of_all))
+    yield Change(
+        "split.folds",
+        folds.folds,
+        f"validation has {entities:,} entities, under {FEW_ENTITIES}: by chance alone an F1 of 0.8 comes out as "
+        f"{low:.2f} to {high:.2f} on them; cross-validation judges by all {of_all:,} of training and validation "
+        f"({lower:.2f} to {upper:.2f}), takes {folds.folds + 1} trainings, and the last is on all documents",
+    )
+
+
+def by_chance(f1: float, entities: int, params: Params) -> tuple[float, float]:
+    """Return the interval (Jeffreys') in which a model of that F1 scores on so many entities."""
     from scipy.special import betaincinv
 
+    right, wrong = f1 * entities + 0.5, (1 - f1) * entities + 0.5
+    outside = (1 - params.evaluation.confidence) / 2
+    return float(betaincinv(right, wrong, outside)), float(betaincinv(right, wrong, 1 - outside))
+
+
+def floor_meaning(entities: int, params: Params) -> str:
+    """Return what gate.min_f1 means where validation has so many entities; another floor is not proposed."""
     floor = params.gate.min_f1
     if not entities:
         return f"gate.min_f1 {floor:g}: validation has no entity, so no model reaches it."
-    right, wrong = floor * entities + 0.5, (1 - floor) * entities + 0.5  # Jeffreys' interval
-    outside = (1 - params.evaluation.confidence) / 2
-    low, high = (float(betaincinv(right, wrong, share)) for share in (outside, 1 - outside))
+    low, high = by_chance(floor, entities, params)
     meaning = (
         f"gate.min_f1 {floor:g}: by chance alone a model of that F1 scores {low:.3f} to {high:.3f} on "
-        f"{entities:,} entities of validation"
+        f"{entities:,} entities of {'cross-validation' if params.split.folds else 'validation'}"
     )
     if high - low > TOLD_APART:
         meaning += f", so these cannot tell {floor:g} from {low:.2f} or {high:.2f}: more validation would"

@@ -23,11 +23,20 @@ MOST = 0.5  # share of the tokens that are of one type
 MOST_NAMES = 8  # in a sentence
 
 
-def warnings(fit: Fit, manifest: Mapping[str, Any], measures: Mapping[str, Measures], params: Params) -> Iterator[str]:
-    """Yield a sentence for each thing that a person should see."""
+def warnings(
+    fit: Fit,
+    manifest: Mapping[str, Any],
+    measures: Mapping[str, Measures],
+    counts: Mapping[str, Counter[str]],
+    params: Params,
+) -> Iterator[str]:
+    """Yield a sentence for each thing that a person should see.
+
+    counts: entities of each split by type, those of validation with training where both are cross-validated.
+    """
     yield from _encoder(fit, manifest["language"], params.model.base)
     yield from _tags(manifest, measures)
-    yield from _splits(manifest["entity_types"], measures)
+    yield from _splits(manifest["entity_types"], counts)
     for split, own in measures.items():
         share = own.shared.get("train", 0.0)
         if share > params.gate.max_shared_sentences:
@@ -36,10 +45,10 @@ def warnings(fit: Fit, manifest: Mapping[str, Any], measures: Mapping[str, Measu
                 f"and the gate refuses a model over {params.gate.max_shared_sentences:.0%}: let the project divide the "
                 "data (all files under `all` in catalog.yaml), or raise gate.max_shared_sentences knowingly."
             )
-    counts = measures["validation"].entities()
-    if few := [f"{name} ({counts[name]})" for name in manifest["entity_types"] if 0 < counts[name] < FEW]:
+    judged, where = counts["validation"], "cross-validation" if params.split.folds else "validation"
+    if few := [f"{name} ({judged[name]})" for name in manifest["entity_types"] if 0 < judged[name] < FEW]:
         yield (
-            f"validation has under {FEW} entities of {_some(few)}: the gate's floor for every type "
+            f"{where} has under {FEW} entities of {_some(few)}: the gate's floor for every type "
             f"({params.gate.min_f1_each_type:g}, gate.min_f1_each_type) judges them by luck; gate.min_f1_per_type sets "
             "another for each."
         )
@@ -94,9 +103,8 @@ def _bare(kind: str) -> str:
     return re.sub(r"[\W_]+", "", match[1] if match else kind).casefold() or kind
 
 
-def _splits(types: list[str], measures: Mapping[str, Measures]) -> Iterator[str]:
+def _splits(types: list[str], counts: Mapping[str, Counter[str]]) -> Iterator[str]:
     """Yield the types that a split lacks."""
-    counts = {split: own.entities() for split, own in measures.items()}
     for name in types:
         if not counts["train"][name]:
             there = ", ".join(f"{own[name]:,} in {split}" for split, own in counts.items() if own[name])

@@ -96,7 +96,9 @@ def said(tags, scheme="IOB2", splits=("train", "validation", "test")) -> str:
     types = sorted({tag[2:] for tag in tags if tag != "O"})
     manifest = {"language": "de", "entity_types": types, "format": {"scheme": scheme}}
     measures = {name: split(tags=tags if name in splits else {"O": 10}) for name in ("train", "validation", "test")}
-    return "\n".join(warnings(NO_FIT, manifest, measures, PARAMS))
+    return "\n".join(
+        warnings(NO_FIT, manifest, measures, {split: own.entities() for split, own in measures.items()}, PARAMS)
+    )
 
 
 @pytest.mark.parametrize(
