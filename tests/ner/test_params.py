@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from ner.errors import ParamsError
-from ner.params import override, parse_params
+from ner.params import check_params, override, parse_params
 
 PARAMS = Path(__file__).resolve().parents[2] / "tests/data/params.yaml"
 
@@ -111,3 +111,20 @@ def test_a_key_given_twice_is_an_error_rather_than_the_last_one():
     text = PARAMS.read_text().replace("\n  epochs: auto", "\n  epochs: 7\n  epochs: auto")
     with pytest.raises(ParamsError, match="epochs"):
         parse_params(text)
+
+
+@pytest.mark.parametrize(
+    ("block", "key", "value", "said"),
+    [
+        ("split", "folds", 1, r"split\.folds is 1, need 0 \(no cross-validation\), or 2 or more"),
+        ("train", "processes", 2, r"train\.processes: folds are trained in one process; write 1 \(it is 2\)"),
+        ("seeds", "extra", [43], r"seeds\.extra: with split\.folds no document is left"),
+        ("export", "formats", ["onnx"], r"export\.formats: with split\.folds the model has learnt"),
+    ],
+)
+def test_what_does_not_go_with_cross_validation_is_one_sentence(block, key, value, said):
+    tree = yaml.safe_load(PARAMS.read_text())
+    tree["split"]["folds"] = 5
+    tree[block][key] = value
+    with pytest.raises(ParamsError, match=rf"^params\.yaml[:,] {said}"):
+        check_params(tree)

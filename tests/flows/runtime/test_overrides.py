@@ -90,7 +90,7 @@ def test_a_flow_takes_every_block_that_a_stage_reads_by_its_name(toy):
 
     schema = parameter_schema(flow).model_dump_for_openapi()
     read = {"data", "model", "encoding", "validation", "train", "prediction", "evaluation", "seeds", "gate", "export"}
-    assert set(schema["properties"]) == read | {"registry", "limits"}
+    assert set(schema["properties"]) == read | {"registry", "limits", "split"}
     epochs = schema["definitions"]["TrainChanges"]["properties"]["epochs"]
     assert epochs["title"] == "epochs" and "params.yaml: `" in epochs["description"]
     assert chosen_values(flow(train={"epochs": 1}, data={})) == {"train": {"epochs": 1}}

@@ -14,7 +14,7 @@ from ner.common.files import read_params, write_json
 from ner.data.predict_splits import load_tagger, predict_split
 from ner.data.predictions import Predictions, read_predictions, write_predictions
 from ner.data.prepared import read_manifest, read_split
-from ner.errors import ModelError, RegistryError
+from ner.errors import ModelError, NerError, RegistryError
 from ner.evaluation.bootstrap import difference, draws
 from ner.evaluation.gate import judge
 from ner.registry.champion import against_champion, compare, find_champion, stored_predictions
@@ -213,6 +213,41 @@ def test_a_server_that_is_down_is_an_error_within_seconds_and_no_verdict(home, m
     with pytest.raises(RegistryError, match=f"MLflow at {address} cannot be reached"):
         told(home)
     assert time.monotonic() - started < 60  # MLflow alone tries for minutes
+
+
+POOLED = {**METRICS, "validation": {"folds": [0.8, 0.9, 0.7]}}
+FOLDS = json.dumps({"split": {"folds": 3, "seed": 42}})
+
+
+def test_two_models_that_were_cross_validated_on_the_same_documents_are_compared_there(home, tmp_path):
+    version = crown(tmp_path, predictions({1}), splits=("validation", "test"))
+    client().set_model_version_tag("ner", version.version, "params", FOLDS)
+    champion = told(home, POOLED)
+    assert champion.split == "3-fold cross-validation" and champion.difference["difference"] > 0
+    assert verdict(champion)[2].startswith("3-fold cross-validation F1 1.0000 against 0.9")
+
+
+@pytest.mark.parametrize("ours_is_pooled", [True, False])
+def test_a_champion_that_has_learnt_the_documents_is_compared_on_test(home, tmp_path, ours_is_pooled):
+    version = crown(tmp_path, predictions({1}), splits=("test",))
+    half = replace(predictions(), tokens=predictions().tokens[::-1])
+    write_predictions(tmp_path / "validation.parquet", half)
+    upload(client(), version.run_id, [tmp_path / "validation.parquet"], predictions_folder(FINGERPRINT))
+    if not ours_is_pooled:
+        client().set_model_version_tag("ner", version.version, "params", FOLDS)
+    champion = told(home, POOLED if ours_is_pooled else METRICS)
+    assert champion.split == "test"
+    reason = verdict(champion)[2]
+    assert reason.startswith("on test, as not both were cross-validated on these documents: test F1 1.0000 against 0.9")
+
+
+def test_a_champion_predicts_test_alone_for_a_model_that_was_cross_validated(home, prepared, model, new_data):
+    write_json(home / "reports" / "metrics.json", {**new_data, "validation": POOLED["validation"]})
+    version = register(model, context="document")
+    rule = judged(home, prepared)
+    assert rule["passed"] and "predicts the same tags throughout test" in rule["reason"]
+    with pytest.raises(NerError, match="has no predictions for the validation split"):
+        stored_predictions(version, new_data["fingerprint"], "validation", "")
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ner.data.conll import Sentence
 from ner.data.fingerprint import label_drift
-from ner.data.sources.splits import divide
+from ner.data.sources.splits import divide, divide_in_folds
 from ner.errors import CorpusError
 
 SHARES = {"validation": 0.1, "test": 0.1}
@@ -118,3 +120,41 @@ def test_tokens_keep_their_proportions_too():
     rest = [document(i, *["person"] * 5, sentences=4) for i in range(1, 41)]
     split = divide([annex, *rest], SHARES, seed=42).split
     assert split[0] == "train" and all(abs(Counter(split)[name] - 4) <= 3 for name in SHARES)
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([None, *"AAABBBCDEF"]), min_size=1, max_size=5), min_size=5, max_size=30),
+    st.integers(2, 5),
+)
+def test_folds_are_all_filled_and_the_same_each_time(kinds, folds):
+    made = [
+        [Sentence(n, [f"{n}.{i}.{j}" for j in range(6)], [f"B-{kind}" if kind else "O", *["O"] * 5], 0)
+         for i, kind in enumerate(own)]
+        for n, own in enumerate(kinds)
+    ]  # fmt: skip
+    chosen = divide_in_folds(made, folds, 42)
+    assert set(chosen) == set(range(folds)) and chosen == divide_in_folds(made, folds, 42)
+
+
+def test_each_type_that_two_documents_have_is_in_what_each_fold_trains_on(documents):
+    rare = [
+        [Sentence(number, [f"rare{kind}{number}.{place}" for place in range(6)], [f"B-{kind}", *["O"] * 5], 0)]
+        for kind in ("X", "Y")
+        for number in range(2)
+    ]
+    made = [*documents, *rare]
+    folds = divide_in_folds(made, 5, 42)
+    types = Counter(
+        (tag[2:], fold) for document, fold in zip(made, folds, strict=True) for row in document for tag in row.tags
+    )
+    for kind in {kind for kind, _ in types if kind}:
+        assert sum(types[kind, fold] > 0 for fold in range(5)) > 1
+    assert max(Counter(folds).values()) - min(Counter(folds).values()) <= 0.2 * len(made) / 5 + 1
+
+
+def test_documents_that_share_a_sentence_are_in_one_fold_and_too_few_are_refused(documents):
+    twice = [*documents[:10], *documents[:10]]
+    folds = divide_in_folds(twice, 5, 42)
+    assert folds[:10] == folds[10:]
+    with pytest.raises(CorpusError, match=r"split\.folds: 20 documents cannot be divided into 11 folds"):
+        divide_in_folds(twice, 11, 42)

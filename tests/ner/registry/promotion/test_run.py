@@ -36,9 +36,9 @@ def model(tmp_path_factory, untrained, prepared) -> Path:
 
 @pytest.fixture(scope="module")
 def predictions(model, prepared):
-    """What the model said of validation at its evaluation."""
+    """What the model said of test at its evaluation."""
     fingerprint = read_manifest(prepared)["fingerprint"]
-    return predict_split(Tagger.load(model), read_split(prepared, "validation"), PARAMS, "validation", fingerprint)
+    return predict_split(Tagger.load(model), read_split(prepared, "test"), PARAMS, "test", fingerprint)
 
 
 @pytest.fixture(autouse=True)
@@ -60,8 +60,8 @@ def new_version(model: Path, stored=None, gate: str | None = PASSED, champion: b
         mlflow.set_model_version_tag("ner", version.version, "gate", gate)
     if stored:
         mlflow.set_model_version_tag("ner", version.version, "data_fingerprint", stored.fingerprint)
-        write_predictions(Path("validation.parquet"), stored)
-        upload(mlflow, run, [Path("validation.parquet")], predictions_folder(stored.fingerprint))
+        write_predictions(Path("test.parquet"), stored)
+        upload(mlflow, run, [Path("test.parquet")], predictions_folder(stored.fingerprint))
     if champion:
         crown(version)
     return mlflow.get_model_version("ner", version.version)
@@ -159,7 +159,7 @@ def test_without_stored_predictions_the_check_fails_and_says_so(model, predictio
     checks = said(client().get_model_version("ner", version.version))
     assert checks["loads"][0]
     assert checks["predictions"][0] is False
-    assert "has no predictions for the validation split" in checks["predictions"][1]
+    assert "has no predictions for the test split" in checks["predictions"][1]
 
 
 def test_a_version_that_was_never_gated_is_a_failure_that_stays_champion_unless_told(model):
