@@ -20,12 +20,13 @@ def ending(record: Record) -> str:
     """Return the result of a run in a sentence: how many stages ran, the version, its F1."""
     ways = [outcome.how for outcome in record.outcomes.values()]
     ran, cached = ways.count(RAN), ways.count(CACHED)
-    registration, f1 = record.read(REGISTRATION), record.read(METRICS).get("validation", {}).get("f1")
+    registration, metrics = record.read(REGISTRATION), record.read(METRICS)
+    f1 = metrics.get("validation", {}).get("f1")
     facts = []
     if registration.get("version"):
         facts.append("{model} version {version} is registered".format_map(registration))
     if f1 is not None:
-        facts.append(f"validation F1 {f1:.4f}")
+        facts.append(f"{split_name(metrics)} F1 {f1:.4f}")
     stages = f"{_count(ran)} ran, {cached} cached" if ran else f"All is up to date ({_count(cached)})"
     return ": ".join([stages, *([", ".join(facts)] if facts else [])]) + "."
 

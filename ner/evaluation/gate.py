@@ -147,7 +147,7 @@ def judge(metrics: dict[str, Any], params: GateParams, champion: Champion) -> di
     verdicts = [verdict for rule in RULES.values() for verdict in rule(metrics, params, champion)]
     return {
         "passed": all(verdict.passed for verdict in verdicts),
-        "split": SPLIT,
+        "split": split_name(metrics),
         "mode": metrics["mode"],
         "champion": champion.name or None,
         "rules": [asdict(verdict) for verdict in verdicts],

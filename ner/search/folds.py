@@ -87,9 +87,9 @@ def fold_result(params: Params, part: Path, base: Path, folder: Path, title: str
     """Train, predict the fold and score it; of it all there stay result.json, the predictions and the reports.
 
     data: the fingerprint of the whole corpus. What a killed run has left in `folder` is not done again. What other code
-    has predicted is.
+    or other parameters have predicted is.
     """
-    result, predictor = folder / "result.json", code_of("predict")
+    result, predictor = folder / "result.json", f"{code_of('predict')} {params.prediction.model_dump_json()}"
     before = read_json(result) if result.exists() else {}
     if before.get("predicted_by") == predictor:
         print(f"{title}: F1 {before[HELD_OUT]['f1']:.4f}, trained and scored before, in {folder}", flush=True)

@@ -91,12 +91,16 @@ def test_comments_and_other_entries_stay_and_only_lines_that_must_change_do(root
     assert set(before["catalog.yaml"]) <= set(after["catalog.yaml"])
     changed = [line for line in after["params.yaml"] if line not in before["params.yaml"]]
     assert changed[0].startswith("  source: mine") and "a name in catalog.yaml" in changed[0]
+    assert [line.split("#")[0].strip() for line in changed[1:]] == ["folds: 5"]
     assert len(before["params.yaml"]) == len(after["params.yaml"])
     lines = after["catalog.yaml"]
     start, end = lines.index("  mine:"), lines.index("encoders:")
     assert (lines[start - 1], lines[end - 1]) == ("", "") and len(lines) == len(before["catalog.yaml"]) + end - start
     assert read_catalog().corpora["mine"].folder == "local/mine"
-    assert "outside the repository" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "outside the repository" not in said
+    assert "split.folds: 5: validation has 12 entities, under 250" in said and "takes 6 trainings" in said
+    assert re.search(r"gate\.min_f1 0\.93: .* on 108 entities of cross-validation", said)
 
 
 def test_a_dry_run_changes_nothing(root, capsys):
