@@ -52,8 +52,13 @@ def against_champion(
         return Champion(problem=str(error).rstrip("."))
     overall, _ = compare(ours, theirs, settings)
     is_same = ours.tags(ours.logits) == theirs.tags(theirs.logits)
-    where = split_name(metrics, split)
-    return Champion("", "", shown(version), overall, settings["confidence"], is_same, where)
+    return Champion(
+        name=shown(version),
+        difference=overall,
+        confidence=settings["confidence"],
+        is_same=is_same,
+        split=split_name(metrics, split),
+    )
 
 
 def both_predictions(
