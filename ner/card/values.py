@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ner.card import markdown
 from ner.card.facts import MEASURES, SPLITS, CardFacts, known, short_name
 from ner.card.markdown import MISSING, number, parse, parse_float, plain, text
-from ner.evaluation.gate import headline, reasons
+from ner.evaluation.gate import headline, reasons, split_name
 
 OPENING = {"loss": "Loss", **MEASURES, "accuracy": "Accuracy"}
 HISTORY = ("training_loss", "epoch", "step", "validation_loss", "precision", "recall", "f1", "accuracy")
@@ -57,6 +57,8 @@ def fill(template: str, facts: CardFacts) -> str:
         "base": facts.training["base"],
         "ours": facts.metrics["validation"],
         "theirs": facts.metrics["test"],
+        "folds": facts.metrics["validation"].get("folds"),
+        "evaluated": split_name(facts.metrics),
         "temperature": facts.metrics.get("temperature"),
         "param": facts.param,
         "confidence": facts.confidence,

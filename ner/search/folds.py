@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from ner.common.files import read_json, replacing_file, replacing_folder, write_json
 from ner.common.tables import plain_table
+from ner.data.folds import fold_of_sentences
 from ner.data.predict_splits import load_tagger, predict_parts
 from ner.data.predictions import read_predictions, write_parts, write_pooled
 from ner.data.prepared import Split, pooled, read_manifest, read_sentences, read_split
-from ner.data.sources.splits import fold_of_sentences
 from ner.data.subset import write_part
 from ner.evaluation.scoring import score
 from ner.params import Params

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from ner.common.files import read_json, read_params
+from ner.data.folds import fold_of_sentences
 from ner.data.predict_splits import load_tagger, predict
 from ner.data.predictions import read_folds, read_predictions
 from ner.data.prepared import pooled, read_manifest, read_split
-from ner.data.sources.splits import fold_of_sentences
 from ner.errors import CorpusError
 from ner.evaluation.gate import Champion, judge
 from ner.evaluation.run import evaluate

@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ner.data.folds import fold_of_sentences
 from ner.data.onboarding.limits import Change
 from ner.data.prepared import Split, read_manifest, read_parts, to_tags
-from ner.data.sources.splits import fold_of_sentences
 from ner.errors import CorpusError
 from ner.params import Params
 

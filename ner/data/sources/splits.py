@@ -19,13 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ner.data.conll import Sentence
-from ner.data.entities import unit_numbers
 from ner.data.fingerprint import COMPARED_TOKENS
-from ner.data.prepared import Split, to_tags
 from ner.data.sources.catalog_entries import ALL, Shares
 from ner.data.sources.sentence_store import Rows, StoredRows
 from ner.errors import CorpusError
-from ner.params import SplitParams
 from ner.tags import split_tag
 
 TRAIN = "train"
@@ -101,15 +98,6 @@ def divide(documents: Iterable[Document], shares: dict[str, float], seed: int) -
         f"{len(facts):,} documents cannot be divided into training, {' and '.join(shares)}: too few of them have "
         "no sentence in common with others. Bring more, or name the files of each split in catalog.yaml."
     )
-
-
-def fold_of_sentences(pool: Split, labels: Sequence[str], params: SplitParams) -> np.ndarray:
-    """Return the fold of each sentence, from 0; those of a document are in one. Raises CorpusError."""
-    units, _ = unit_numbers(pool.document_ids)
-    documents: list[list[Sentence]] = [[] for _ in range(int(units.max(initial=-1)) + 1)]
-    for unit, tokens, tags in zip(units, pool.tokens, to_tags(pool.tag_ids, labels), strict=True):
-        documents[unit].append(Sentence(int(unit), tokens, tags, 0))
-    return np.array(divide_in_folds(documents, params.folds, params.seed), int)[units]
 
 
 def divide_in_folds(documents: Iterable[Document], folds: int, seed: int) -> list[int]:
