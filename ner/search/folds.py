@@ -3,7 +3,7 @@
 cross_validate(params, Path("data/prepared"), Path("models/base"), Path("checkpoints/folds"), Path("reports/folds"))
 
 What each model predicts of its own fold, which it has not seen, stands for the validation split from then on. A killed
-run goes on with the fold that it was in, as with the seeds of ner/search/seeds.py.
+run goes on with the fold that it was in, as others of ner/search/trainings.py do.
 """
 
 import shutil
@@ -23,7 +23,8 @@ from ner.data.prepared import Split, pooled, read_manifest, read_sentences, read
 from ner.data.subset import write_part
 from ner.evaluation.scoring import score
 from ner.params import Params
-from ner.search.seeds import code_of, seed_folder, spread, train_seed
+from ner.search.seeds import spread
+from ner.search.trainings import code_of, remove_weights, train_once, training_folder
 from ner.tracking.determined import training_record
 from ner.tracking.runs import try_log_part
 from ner.training.recipe import table
@@ -66,7 +67,7 @@ def train_folds(params: Params, prepared: Path, base: Path, checkpoints: Path) -
     for fold in range(count):
         title = f"fold {fold + 1} of {count}"
         write_fold(prepared, pool, folds == fold, part, title)
-        folder = seed_folder(params, part, base, checkpoints)
+        folder = training_folder(params, part, base, checkpoints)
         done[folder] = fold_result(params, part, base, folder, title, manifest["fingerprint"])
     shutil.rmtree(part)
     return done
@@ -94,8 +95,7 @@ def fold_result(params: Params, part: Path, base: Path, folder: Path, title: str
     if before.get("predicted_by") == predictor:
         print(f"{title}: F1 {before[HELD_OUT]['f1']:.4f}, trained and scored before, in {folder}", flush=True)
         return before[HELD_OUT]
-    train_seed(params, part, base, folder, title)
-    tagger = load_tagger(folder / "model", params)
+    tagger = load_tagger(train_once(params, part, base, folder, title), params)
     with replacing_file(folder / PREDICTIONS) as temporary:
         write_parts(temporary, predict_parts(tagger, part, HELD_OUT, params, data))
     predictions = read_predictions(folder, HELD_OUT)
@@ -111,8 +111,7 @@ def fold_result(params: Params, part: Path, base: Path, folder: Path, title: str
     }
     print(f"{title}: F1 {known['f1']:.4f} after {known['epochs']:g} epochs", flush=True)
     write_json(result, {HELD_OUT: known, "predicted_by": predictor})
-    for left in ("model", "checkpoints"):
-        shutil.rmtree(folder / left, ignore_errors=True)
+    remove_weights(folder)
     return known
 
 

@@ -20,7 +20,7 @@ from ner.evaluation.run import evaluate
 from ner.evaluation.scores_table import scores_table
 from ner.monitoring.reference import reference
 from ner.search.folds import cross_validate, folds_table, write_fold
-from ner.search.seeds import train_seed
+from ner.search.trainings import train_once
 from ner.tracking.mlflow_store import client
 from ner.tracking.runs import flat_metrics
 from training_folder import NOBODY, fill, set_params, start
@@ -118,7 +118,7 @@ def test_what_is_pooled_is_what_the_model_of_each_fold_predicts(done, report, tm
     write_fold(prepared, pool, held_out, tmp_path / "part", "fold 2 of 3")
     part = read_split(tmp_path / "part", "train")
     assert part.tokens == [tokens for tokens, out in zip(pool.tokens, held_out, strict=True) if not out]
-    train_seed(params, tmp_path / "part", base, tmp_path / "fold", "fold 2")
+    train_once(params, tmp_path / "part", base, tmp_path / "fold", "fold 2")
     own = read_split(tmp_path / "part", "validation")
     logits = load_tagger(tmp_path / "fold/model", params).logits(own.tokens, own.document_ids)
     by_sentence = stored.by_sentence(stored.logits)
