@@ -5,12 +5,15 @@ clock.result()      # {"seconds": 41.2, "steps": 30, "share_of_steps": 0.94}
 """
 
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset, disable_progress_bars
 from transformers import (
     AutoModelForTokenClassification,
+    BatchEncoding,
     DataCollatorForTokenClassification,
     PrinterCallback,
     Trainer,
@@ -18,7 +21,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from ner.data.prepared import Split, read_manifest, read_split
+from ner.data.prepared import read_manifest
 from ner.encoding.tokenizer import load_tokenizer
 from ner.encoding.windows import IGNORED
 from ner.errors import NerError
@@ -62,7 +65,7 @@ def plain_trainer(base: Path, prepared: Path, params: Params, scratch: Path, **w
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=labelled(tokenizer, read_split(prepared, "train")),
+        train_dataset=labelled(tokenizer, prepared / "train.parquet", scratch),
         data_collator=DataCollatorForTokenClassification(tokenizer),
         processing_class=tokenizer,
     )
@@ -70,18 +73,23 @@ def plain_trainer(base: Path, prepared: Path, params: Params, scratch: Path, **w
     return trainer
 
 
-def labelled(tokenizer: Any, split: Split) -> list[dict[str, list[int]]]:
-    """Return each sentence alone, with the tag of a token at its first subword."""
-    encoding = tokenizer(split.tokens, is_split_into_words=True, truncation=True)
-    rows = []
-    for number, tags in enumerate(split.tag_ids):
-        words = [None, *encoding.word_ids(number)]
-        labels = [
-            tags[word] if word is not None and word != before else IGNORED
-            for before, word in zip(words, words[1:], strict=False)
+def labelled(tokenizer: Any, path: Path, cache: Path) -> Dataset:
+    """Return each sentence of a prepared split alone, with the tag of a token at its first subword."""
+
+    def encode(rows: dict[str, list[Any]]) -> BatchEncoding:
+        encoding = tokenizer(rows["tokens"], is_split_into_words=True, truncation=True)
+        encoding["labels"] = [
+            [
+                tags[word] if word is not None and word != before else IGNORED
+                for before, word in pairwise([None, *encoding.word_ids(number)])
+            ]
+            for number, tags in enumerate(rows["ner_tags"])
         ]
-        rows.append({**{name: encoding[name][number] for name in encoding}, "labels": labels})
-    return rows
+        return encoding
+
+    disable_progress_bars()
+    sentences = Dataset.from_parquet(str(path), cache_dir=str(cache))
+    return sentences.map(encode, batched=True, remove_columns=sentences.column_names)
 
 
 def ours(base: Path, prepared: Path, params: Params, scratch: Path, clock: TrainerCallback) -> str:

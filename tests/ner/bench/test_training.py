@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -11,7 +12,9 @@ from ner.bench import training as bench_training
 from ner.bench.training import NAMES, OURS, bench, main, markdown, measure
 from ner.bench.training_contenders import Clock, labelled
 from ner.common.files import read_params
-from ner.data.prepared import Split, read_manifest, read_split
+from ner.data.conll import Sentence
+from ner.data.prepared import read_manifest, read_split
+from ner.data.sources.prepared_writer import to_table
 from ner.data.subset import part_by_words
 from ner.encoding.tokenizer import load_tokenizer
 from ner.encoding.windows import IGNORED
@@ -77,9 +80,10 @@ def test_a_part_has_about_so_many_words_of_whole_documents(root, tmp_path):
     assert read_split(part, "train").tokens
 
 
-def test_a_plain_script_labels_the_first_subword_of_each_word(tiny_encoder):
-    tokenizer = load_tokenizer(tiny_encoder)
-    row = labelled(tokenizer, Split([0], [0], [1], [["Marta", "Okaforleft", "Okafor"]], [[1, 0, 2]]))[0]
+def test_a_plain_script_labels_the_first_subword_of_each_word(tiny_encoder, tmp_path):
+    sentence = Sentence(0, ["Marta", "Okaforleft", "Okafor"], ["B-PER", "O", "I-PER"], 1)
+    pq.write_table(to_table([sentence], ["O", "B-PER", "I-PER"]), tmp_path / "train.parquet")
+    row = labelled(load_tokenizer(tiny_encoder), tmp_path / "train.parquet", tmp_path)[0]
     assert [label for label in row["labels"] if label != IGNORED] == [1, 0, 2]
     assert len(row["labels"]) == len(row["input_ids"]) > 5 and row["labels"][0] == row["labels"][-1] == IGNORED
 
