@@ -1,6 +1,6 @@
 """Requests a second of `make serve`, against `mlflow models serve` and a plain FastAPI with transformers.pipeline.
 
-Run     ner bench-serving [--seconds 10] [--rounds 3] [--contender "serve bf16" ...]       (make bench ONLY=serving)
+Run     ner bench-serving [--seconds 6] [--rounds 2] [--contender "serve bf16" ...]       (make bench ONLY=serving)
 Reads   models/release, data/prepared
 Writes  reports/bench/serving.json, reports/bench/serving.md
 
@@ -220,8 +220,8 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="Of each load.")] = 10,
-    rounds: Annotated[int, typer.Option(help="In which the contenders take turns.")] = 3,
+    seconds: Annotated[float, typer.Option(help="Of each load.")] = 6,
+    rounds: Annotated[int, typer.Option(help="In which the contenders take turns.")] = 2,
     contender: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
 ) -> None:
     """Measure serving, and write and print the table. Raises NerError."""

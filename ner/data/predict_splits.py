@@ -108,4 +108,5 @@ def predict_split(tagger: Scores, split: Split, params: Params, name: str, finge
         labels=tagger.labels,
         context=params.encoding.context,
         fingerprint=fingerprint,
+        precision=getattr(tagger, "precision", None),
     )

@@ -26,6 +26,7 @@ from ner.inference.probability import softmax
 LISTS, LOGITS = ("document_id", "sentence_id", "line", "tokens", "gold"), ("logits_document", "logits_alone")
 FOLD = "fold"  # column of cross-validated predictions, from 0
 ABOUT = ("labels", "context", "fingerprint")
+PRECISION = "precision"  # beside them; not in files that were written before it was kept
 PART = 5_000  # sentences: of a part that is scored
 AGAIN = "run `dvc repro predict`, which makes it again"
 
@@ -36,7 +37,8 @@ class Predictions:
     other.
 
     logits_document: sentences read with their neighbours; logits_alone: each by itself. Both float32 [n_tokens,
-    n_labels]. context: which of them the model was trained for. line: of the sentence's first token in the file that
+    n_labels]. context: which of them the model was trained for. precision: in which they were computed, bf16 or fp32;
+    None where nobody knows. line: of the sentence's first token in the file that
     the corpus came from.
     """
 
@@ -50,6 +52,7 @@ class Predictions:
     labels: list[str]
     context: str
     fingerprint: str
+    precision: str | None = None
 
     @property
     def logits(self) -> np.ndarray:
@@ -107,7 +110,7 @@ def write_parts(path: Path, parts: Iterable[Predictions]) -> tuple[int, int]:
 
 
 def _table(predictions: Predictions) -> pa.Table:
-    about = {name: getattr(predictions, name) for name in ABOUT}
+    about = {name: getattr(predictions, name) for name in (*ABOUT, PRECISION)}
     table = pa.table(
         {
             "document_id": predictions.document_ids,
@@ -143,7 +146,7 @@ def read_prediction_parts(folder: Path, split: str, size: int = PART) -> Iterato
 
 
 def read_about(folder: Path, split: str) -> dict[str, Any]:
-    """Return the `labels`, the `context` and the `fingerprint` of the predictions. Raises what read_predictions
+    """Return `labels`, `context`, `fingerprint` and `precision` of the predictions. Raises what read_predictions
     raises.
     """
     path = folder / f"{split}.parquet"
@@ -203,7 +206,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _about(schema: pa.Schema) -> dict[str, Any]:
     about = json.loads(schema.metadata[b"ner"])
-    return {name: about[name] for name in ABOUT}
+    return {name: about[name] for name in ABOUT} | {PRECISION: about.get(PRECISION)}
 
 
 def _predictions(table: pa.Table) -> Predictions:

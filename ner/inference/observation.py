@@ -92,11 +92,14 @@ class Reading:
     def observations(self, answers: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
         """Return a dict with KEYS for each input. answers: all its entities, as annotate gives them."""
         observations = []
+        sentences_read = [tokens for parts in self._read.values() for tokens, _ in parts]
+        lengths = iter(_lengths(self._tagger.tokenizer, sentences_read))
+        subwords = {index: sum(next(lengths) for _ in parts) for index, parts in self._read.items()}
         for index, entities in enumerate(answers):
             parts = self._read.get(index, [])
             sentences = [tokens for tokens, _ in parts]
             sure = np.concatenate([rows.max(-1) for _, rows in parts]) if parts else np.empty(0)
-            observations.append(observe(sentences, sure, entities, self._tagger.tokenizer, self._vocabulary))
+            observations.append(_observe(sentences, sure, entities, subwords.get(index, 0), self._vocabulary))
         return observations
 
 
@@ -112,13 +115,22 @@ def observe(
     sentences: its tokens; sure: how probable the best tag of each token is, [n_tokens]; entities: each with type and
     score. confidence: the mean of `sure`, None of nothing. unseen: None without a vocabulary.
     """
+    return _observe(sentences, sure, entities, sum(_lengths(tokenizer, sentences)), vocabulary)
+
+
+def _observe(
+    sentences: Sequence[Sequence[str]],
+    sure: np.ndarray,
+    entities: Sequence[Mapping[str, Any]],
+    subwords: int,
+    vocabulary: Vocabulary | None,
+) -> dict[str, Any]:
     tokens = [token for sentence in sentences for token in sentence]
-    pieces = _pieces(tokenizer, sentences) if tokens else []
     return {
         "tokens": len(tokens),
         "sentences": len(sentences),
         "letters": sum(map(len, tokens)),
-        "subwords": sum(map(len, pieces)),
+        "subwords": subwords,
         "unseen": vocabulary.unseen(tokens) if vocabulary else None,
         "capitals": sum(token != token.lower() for token in tokens),
         "unsure": int((sure < SURE).sum()),
@@ -128,6 +140,10 @@ def observe(
     }
 
 
-def _pieces(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[list[int]]:
+def _lengths(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[int]:
+    """Return how many subwords each sentence has."""
     words = [list(tokens) for tokens in sentences]
-    return tokenizer(words, is_split_into_words=True, add_special_tokens=False, verbose=False)["input_ids"]
+    if not any(words):
+        return [0] * len(words)
+    encoding = tokenizer(words, is_split_into_words=True, add_special_tokens=False, verbose=False)
+    return list(map(len, encoding["input_ids"]))

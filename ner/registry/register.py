@@ -21,8 +21,10 @@ from ner.common.files import read_json, write_json, write_text
 from ner.common.place import git_refusal
 from ner.common.provenance import LOCK, git_state, lock_hashes
 from ner.common.stages import leading_to, read_stages, written
+from ner.data.predictions import PRECISION as PRECISION_KEY
+from ner.data.predictions import read_about
 from ner.errors import GateFailed
-from ner.evaluation.gate import failure
+from ner.evaluation.gate import SPLIT, failure
 from ner.evaluation.gate import summary as gate_summary
 from ner.params import Params, flatten
 from ner.registry.champion import find_champion, shown
@@ -31,6 +33,7 @@ from ner.registry.release import GATE, RELEASE, read_facts
 from ner.registry.reproduce import shaping_tag
 from ner.registry.versions import (
     ALIAS,
+    PRECISION,
     add_version,
     check_model_files,
     content_digest,
@@ -191,7 +194,14 @@ def origin_tags(facts: CardFacts, run_id: str, params: Params, root: Path) -> di
         "params_digest": hashlib.sha256(shapes.encode()).hexdigest()[:16],
         "encoder": f"{training['base'].get('name')} sha256 {training['base'].get('sha256')}",
         LOCK: json.dumps(dict(facts.lock), sort_keys=True),
-    }
+    } | judged_in(root / "reports/predictions")
+
+
+def judged_in(predictions: Path) -> dict[str, str]:
+    """Return the tag that says in which precision the predictions were made; none where nobody noted it."""
+    stored = (predictions / f"{SPLIT}.parquet").is_file()
+    precision = read_about(predictions, SPLIT)[PRECISION_KEY] if stored else None
+    return {PRECISION: precision} if precision else {}
 
 
 def describe_model(params: Params, facts: CardFacts) -> None:

@@ -36,6 +36,7 @@ PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "spacy", "tokenizers", "
 WEIGHTS = ("model.safetensors", "model.onnx")  # one of them; the second comes from stage `export`
 UNSAFE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack")  # may run code when loaded
 ALIAS = "challenger"
+PRECISION = "prediction_precision"  # the tag: that of the predictions that the gate judged
 COPY = re.compile(r"models:/(?P<name>[^/]+)/(?P<number>\d+)")  # the source of a version that is a copy of another
 LAST_TAG = "gate"  # of those written at registration: a version without it was not registered to the end
 CARD = "README.md"  # other words in it do not make another model

@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.message import Message
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ner.errors import NerError
@@ -52,6 +53,7 @@ class Record(NamedTuple):
     value: Any
 
 
+@lru_cache(64)
 def check_content_type(header: str | None, encoding: str | None) -> str:
     """Return the media type that the body has. Raises Refused."""
     message = Message()

@@ -13,7 +13,7 @@ from ner.common.cli import QUIET
 from ner.common.loopback import HOST, read_port
 from ner.errors import BusyError, ParamsError
 
-JUDGED = "as judged"  # by the setting with which the version's gate judged it; its auto is resolved where it serves
+JUDGED = "as judged"  # in what the predictions were made that the version's gate judged
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,12 @@ def test_the_compose_file_starts_the_servers_as_make_up_does():
 def test_the_compose_file_pins_images_publishes_on_loopback_and_takes_secrets_from_the_environment():
     text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
     images = {service["image"] for service in COMPOSE["services"].values()}
-    assert images == {"ner-pipeline:local", "postgres:15.18-bookworm"}
+    assert images == {
+        "ner-pipeline:local",
+        "postgres:15.18-bookworm",
+        "prom/prometheus:v3.5.0",
+        "grafana/grafana:12.0.2",
+    }
     ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
     assert ports and all(port.startswith("127.0.0.1:") for port in ports)
     secrets = re.findall(r"(?:PASSWORD|SECRET_ACCESS_KEY): (.*)", text) + re.findall(r"//ner:([^@]*)@", text)

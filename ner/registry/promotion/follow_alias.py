@@ -12,14 +12,14 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from ner.common.cli import run_stage
 from ner.errors import NerError, RegistryError
 from ner.registry.reproduce import recorded
-from ner.registry.versions import resolve, use_this_store
+from ner.registry.versions import PRECISION, resolve, use_this_store
 from ner.tracking.mlflow_store import NOT_THERE, exists, no_version
 
 LOOK_EVERY_S = 5
@@ -48,9 +48,17 @@ def look(reference: str) -> dict[str, Any]:
         "gate": version.tags.get("gate"),
         "inputs": inputs,
         "params": params,
-        "precision": recorded(version.tags.get("params", "{}")).get("prediction", {}).get("precision", "fp32"),
+        "precision": judged_precision(version.tags),
     }
     return {"version": about, "problem": None, "absent": False}
+
+
+def judged_precision(tags: Mapping[str, str]) -> str:
+    """Return what the predictions were computed in that the gate judged: bf16 or fp32.
+
+    Of versions that were registered before that was noted, it is the setting, and `auto` may be other where it serves.
+    """
+    return tags.get(PRECISION) or recorded(tags.get("params", "{}")).get("prediction", {}).get("precision", "fp32")
 
 
 def missing(problem: str, absent: bool) -> dict[str, Any]:

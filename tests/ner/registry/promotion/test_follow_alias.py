@@ -51,6 +51,19 @@ def test_a_line_says_which_version_it_is_and_what_it_is_known_by(registry):
     assert alias.look("ner/2")["version"]["number"] == 2
 
 
+@pytest.mark.parametrize(
+    ("tags", "precision"),
+    [
+        ({"prediction_precision": "bf16", "params": '{"prediction": {"precision": "auto"}}'}, "bf16"),
+        ({"prediction_precision": "fp32", "params": '{"prediction": {"precision": "auto"}}'}, "fp32"),
+        ({"params": '{"prediction.precision": "bf16"}'}, "bf16"),  # of an older version, the setting
+        ({}, "fp32"),
+    ],
+)
+def test_a_version_is_served_in_the_precision_that_its_gate_judged_whatever_auto_is_here(tags, precision):
+    assert alias.judged_precision(tags) == precision
+
+
 @pytest.mark.parametrize("reference", ["ner@nobody", "ner/9", "other@champion"])
 def test_what_the_registry_does_not_know_is_told_as_absent(registry, reference):
     line = alias.look(reference)
