@@ -150,8 +150,8 @@ def _pipeline(language: str) -> Any:
     tokenizer.infix_finditer = compile_infix_regex(inside).finditer
     tokenizer.token_match = _NUMBER.fullmatch
     tokenizer.rules = {word: cut for word, cut in tokenizer.rules.items() if _WORD.fullmatch(word)}
-    known: Any = nlp.vocab.lex_attr_getters  # what is computed of each new word: sentence ends need one of twenty
-    nlp.vocab.lex_attr_getters = {IS_PUNCT: known[IS_PUNCT]}
+    vocabulary: Any = nlp.vocab  # what it computes of each new word: sentence ends need one of twenty
+    vocabulary.lex_attr_getters = {IS_PUNCT: vocabulary.lex_attr_getters[IS_PUNCT]}
     return nlp
 
 
