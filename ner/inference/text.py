@@ -150,8 +150,6 @@ def _pipeline(language: str) -> Any:
     tokenizer.infix_finditer = compile_infix_regex(inside).finditer
     tokenizer.token_match = _NUMBER.fullmatch
     tokenizer.rules = {word: cut for word, cut in tokenizer.rules.items() if _WORD.fullmatch(word)}
-    vocabulary: Any = nlp.vocab  # what it computes of each new word: sentence ends need one of twenty
-    vocabulary.lex_attr_getters = {IS_PUNCT: vocabulary.lex_attr_getters[IS_PUNCT]}
     return nlp
 
 
