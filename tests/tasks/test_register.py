@@ -548,14 +548,14 @@ def test_a_version_that_does_not_exist_is_one_sentence(look, reference, words):
 def test_what_shapes_a_version_are_the_parameters_of_the_stages_that_lead_to_it():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     tree = read_blocks(FULL.read_text())
-    blocks = {"data", "model", "encoding", "validation", "train", "prediction", "evaluation", "seeds", "gate"}
+    blocks = {"data", "split", "model", "encoding", "validation", "train", "prediction", "evaluation", "seeds", "gate"}
     assert set(shaping(tree, stages)) == blocks | {"registry"}
     assert set(shaping(tree, stages, "models/export")) == blocks | {"registry", "export"}
     of_weights = shaping(tree, stages, "models/ner")
     assert of_weights.pop("evaluation") == {
         "corrected_test": tree["evaluation"]["corrected_test"]
     }  # stage pin reads it
-    assert set(of_weights) == {"data", "model", "encoding", "validation", "train"}
+    assert set(of_weights) == {"data", "split", "model", "encoding", "validation", "train", "prediction"}
     assert shaping(
         {"registry": {"model": "ner", "experiment": "e"}}, {"gate": stages["gate"]}, "reports/gate.json"
     ) == {"registry": {"model": "ner"}}
