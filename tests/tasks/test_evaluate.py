@@ -208,7 +208,7 @@ def test_parts_add_up_to_what_the_whole_split_scores(prepared, tmp_path, monkeyp
     whole = evaluate(PARAMS, prepared, tmp_path)
     for module, reader in (
         ("ner.evaluation.split_scores", read_columns),
-        ("ner.evaluation.split_scores", read_parts),
+        ("ner.evaluation.training_overlap", read_parts),
         ("ner.evaluation.run", read_prediction_parts),
         ("ner.evaluation.run", read_logits),
     ):
@@ -221,7 +221,7 @@ def test_parts_add_up_to_what_the_whole_split_scores(prepared, tmp_path, monkeyp
 
 
 def test_sentences_of_training_are_found_whichever_part_of_it_they_are_in(prepared, monkeypatch):
-    monkeypatch.setattr("ner.evaluation.split_scores.read_parts", partial(read_parts, size=2))
+    monkeypatch.setattr("ner.evaluation.training_overlap.read_parts", partial(read_parts, size=2))
     own = distinct_sentences(read_split(prepared, "train").tokens) | {b"of no part"}
     _, shared = read_training(prepared, {"all but one": own, "none": set()})
     assert len(own) > 4 and shared == {"all but one": (len(own) - 1) / len(own), "none": 0.0}
