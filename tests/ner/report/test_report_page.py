@@ -193,3 +193,10 @@ def test_an_excerpt_marks_what_overlaps_and_leaves_out_what_is_far():
 @pytest.mark.parametrize("span", [(0, 1), (2, 3), (0, 3), None])
 def test_an_excerpt_of_a_short_sentence_is_the_sentence(span):
     assert " ".join(part.text for part in excerpt(["a", "b", "c"], annotated=span)) == "a b c"
+
+
+def test_cross_validation_is_named_with_the_f1_of_each_fold(tmp_path):
+    own = findings(tmp_path, ["Marta"])
+    own.metrics["validation"]["folds"] = [0.5, 0.7512]
+    page = render(own)
+    assert "2-fold cross-validation</h3>" in page and "0.5000, 0.7512" in page
