@@ -69,6 +69,7 @@ class Outline(NamedTuple):
     labels: list[str]
     context: str
     fingerprint: str
+    precision: str | None = None
 
     @property
     def n_units(self) -> int:
