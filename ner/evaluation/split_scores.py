@@ -30,7 +30,7 @@ from ner.data.entities import (
     unit_numbers,
 )  # fmt: skip
 from ner.data.fingerprint import distinct_sentences
-from ner.data.predictions import Predictions, read_about, read_columns, read_folds
+from ner.data.predictions import ABOUT, Predictions, read_about, read_columns, read_folds
 from ner.data.prepared import to_lists
 from ner.evaluation.bootstrap import MEASURES, f1, interval, intervals, resampled
 from ner.evaluation.calibration import Loss, bin_sums, expected_calibration_error, reliability
@@ -85,7 +85,8 @@ def read_outline(folder: Path, split: str) -> Outline:
     document_ids = np.concatenate(ids)
     units, unit = unit_numbers(document_ids)
     places = positions(document_ids) if unit == "document" else None
-    return Outline(document_ids, units, unit, places, distinct, read_folds(folder, split), **about)
+    own = {name: about[name] for name in ABOUT}
+    return Outline(document_ids, units, unit, places, distinct, read_folds(folder, split), **own)
 
 
 # ---- one part
