@@ -35,6 +35,8 @@ class Metrics:
         )
         self.waited = Histogram("ner_queue_seconds", "Until the model had a request", buckets=SECONDS, registry=own)
         self.waiting = Gauge("ner_rows_waiting", "Rows that wait for the model", registry=own)
+        self._waiting: list[Callable[[], int]] = []  # of each queue
+        self.waiting.set_function(lambda: sum(rows() for rows in self._waiting))
         self.rows = Histogram("ner_batch_rows", "Rows read together", buckets=ROWS, registry=own)
         self.subwords = Counter("ner_subwords", "Subwords read", registry=own)
         self.entities = Counter("ner_entities", "Entities in answers", ("type",), registry=own)
@@ -50,6 +52,10 @@ class Metrics:
         self._version.clear()
         if version:
             self._version.labels(version, precision).set(1)
+
+    def watch(self, waiting: Callable[[], int]) -> None:
+        """Add the rows that wait in a queue to those of the others: a challenger has a queue of its own."""
+        self._waiting.append(waiting)
 
     def count(self, answers: Sequence[Mapping[str, Any]], subwords: int) -> None:
         """Count what was read and found."""

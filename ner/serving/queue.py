@@ -102,7 +102,7 @@ class Queue:
         self._waiting: list[Waiting] = []
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        metrics.waiting.set_function(lambda: len(self._waiting))
+        metrics.watch(lambda: len(self._waiting))
 
     async def ask(self, asked: Asked, size: int, is_answer: bool = True) -> tuple[list[dict[str, Any]], Backend]:
         """Return the answers, and the backend that gave them. Raises Refused. is_answer: somebody gets them."""

@@ -28,6 +28,13 @@ def exported() -> dict[str, set[str]]:
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}
 
 
+def test_the_rows_that_wait_are_those_of_all_queues():
+    metrics = Metrics()
+    for rows in (3, 4):
+        metrics.watch(lambda rows=rows: rows)
+    assert "ner_rows_waiting 7.0" in metrics.text().decode()
+
+
 def test_every_query_of_the_dashboard_is_about_what_the_server_exports():
     samples = exported()
     for query in QUERIES:
