@@ -44,7 +44,7 @@ def against_champion(
     ours = read_predictions(folder, SPLIT)
     try:
         settings = bootstrap_settings(metrics, ours)
-        pooled = is_pooled(metrics) or bool(cross_validated(version))
+        pooled = [is_pooled(metrics), bool(cross_validated(version))]
         split, ours, theirs = both_predictions(version, folder, pooled, predict)
     except RegistryError:
         raise
@@ -62,16 +62,16 @@ def against_champion(
 
 
 def both_predictions(
-    version: Any, folder: Path, pooled: bool, predict: Callable[[Any, Sequence[str]], None] | None
+    version: Any, folder: Path, pooled: Sequence[bool], predict: Callable[[Any, Sequence[str]], None] | None
 ) -> tuple[str, Predictions, Predictions]:
     """Return the split to compare on, our predictions and the champion's: as stored or, with `predict`, made now.
 
-    pooled: one of the two was cross-validated, so that it has learnt validation. Where the stored predictions are not
-    both of the same pool, it is test, which neither has learnt. Raises NerError where there is nothing to compare, and
-    RegistryError.
+    pooled: whether each of the two was cross-validated, so that it has learnt validation. Where the stored predictions
+    are not both of the same pool, it is test, which neither has learnt. Raises NerError where there is nothing to
+    compare, and RegistryError.
     """
-    splits: Sequence[str] = (TEST,) if pooled else SPLITS
-    for split in (SPLIT, TEST) if pooled else (SPLIT,):
+    splits: Sequence[str] = (TEST,) if any(pooled) else SPLITS
+    for split in (SPLIT, TEST) if all(pooled) else splits[:1]:
         ours = read_predictions(folder, split)
         try:
             return split, ours, _same_sentences(version, ours, split)

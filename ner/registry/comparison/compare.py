@@ -33,8 +33,9 @@ from ner.evaluation.comparison import (
     sign_test,
 )
 from ner.evaluation.comparison import verdict as say
+from ner.evaluation.gate import SPLIT
 from ner.params import EvaluationParams, Params
-from ner.registry.champion import check_same_sentences, compare, run_of, shown, stored_predictions
+from ner.registry.champion import check_same_sentences, compare, cross_validated, run_of, shown, stored_predictions
 from ner.registry.comparison.live import live_differences
 from ner.registry.versions import resolve
 from ner.tracking.mlflow_store import client, patience, registry_errors, upload
@@ -127,13 +128,22 @@ def read_both(challenger: Side, champion: Side, fingerprint: str, split: str) ->
 
 
 def predict_lacking(sides: Sequence[Side], splits: Sequence[str], params: Params, prepared: Path) -> None:
-    """Let each version of the registry do so whose run lacks predictions of the present data, or has damaged ones."""
+    """Let each version of the registry do so whose run lacks predictions of the present data, or has damaged ones.
+
+    Raises NerError where that is validation by a version that was cross-validated: it may have learnt it.
+    """
     from ner.registry.predict_version import predict_version
 
     present = read_manifest(prepared)["fingerprint"]
     for side in sides:
-        if side.version and not all(has_readable(side.version, present, split) for split in splits):
-            predict_version(side.version, params, prepared)
+        lacking = [name for name in splits if side.version and not has_readable(side.version, present, name)]
+        if SPLIT in lacking and cross_validated(side.version):
+            raise NerError(
+                f"{side.name} was cross-validated, so that it may have learnt {SPLIT}: compare on test "
+                "(`ner compare` with --split test)."
+            )
+        if lacking:
+            predict_version(side.version, params, prepared, lacking)
 
 
 def has_readable(version: Any, fingerprint: str, split: str) -> bool:

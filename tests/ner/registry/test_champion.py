@@ -241,6 +241,12 @@ def test_a_champion_that_has_learnt_the_documents_is_compared_on_test(home, tmp_
     assert reason.startswith("on test, as not both were cross-validated on these documents: test F1 1.0000 against 0.9")
 
 
+def test_what_a_cross_validated_champion_said_of_validation_which_it_has_learnt_is_not_compared(home, tmp_path):
+    version = crown(tmp_path, predictions({1}), splits=("validation", "test"))  # after `ner compare --predict`
+    client().set_model_version_tag("ner", version.version, "params", FOLDS)
+    assert told(home).split == "test"
+
+
 def test_a_champion_predicts_test_alone_for_a_model_that_was_cross_validated(home, prepared, model, new_data):
     write_json(home / "reports" / "metrics.json", {**new_data, "validation": POOLED["validation"]})
     version = register(model, context="document")
