@@ -139,7 +139,8 @@ def is_trained(params: Params, root: Path) -> bool:
         return False
     training, recipe = read_json(report), resolved(params, root / PREPARED, root / BASE)
     return (
-        training["params"] == shaping_params(recipe, "train")
+        not training.get("folds")  # which has learnt validation too
+        and training["params"] == shaping_params(recipe, "train")
         and training["data"]["fingerprint"] == read_manifest(root / PREPARED)["fingerprint"]
         and training["base"] == read_json((root / BASE).with_suffix(".json"))
         and training["weights"] == sha256_file(weights)

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from ner.common.files import read_params, sha256_folder
+from ner.common.files import read_json, read_params, sha256_folder, write_json
 from ner.data.prepared import read_manifest, read_split
 from ner.errors import NerError
-from ner.search.learning_curve import check, entity_counts, learning_curve, nested_order
+from ner.search.learning_curve import check, entity_counts, is_trained, learning_curve, nested_order
 from ner.search.learning_fit import FEWEST, fit
 from ner.search.learning_report import COLUMNS, is_flat, learning_report, sentence, table_rows
 from ner.search.trainings import train_once
@@ -157,6 +157,11 @@ def test_the_model_of_stage_train_is_the_last_point_where_it_is_the_same_trainin
     capsys.readouterr()
     assert told(run_here(folder, monkeypatch)) == told(report)
     assert "models/ner is this training" in capsys.readouterr().out and sha256_folder(folder / "models/ner") == before
+    training = read_json(folder / "reports/training.json")
+    write_json(folder / "reports/training.json", {**training, "folds": {"folds": 3}})  # it has learnt validation too
+    assert not is_trained(params, folder)
+    write_json(folder / "reports/training.json", training)
+    assert is_trained(params, folder)
     set_params(folder, train={"seed": 7, "epochs": 1})
     run_here(folder, monkeypatch)
     assert "models/ner is this training" not in capsys.readouterr().out
