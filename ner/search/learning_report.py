@@ -22,10 +22,11 @@ COLUMNS = ("size", "entities", "epochs", "f1", "low", "high", "curve")
 def is_flat(points: Sequence[dict[str, Any]], params: EvaluationParams) -> bool:
     """Return whether the last point learns, and has gained less than FLAT by the upper end of the gain's interval.
 
+    One that is worse by FLAT or more is no sign of that, but of a training that went wrong.
     points: of each the `counts` on validation, [units, 3], in order of size.
     """
     gain = last_gain(points, params)
-    return gain is not None and gain["f1"] > 0 and gain["interval"][1] < FLAT
+    return gain is not None and gain["f1"] > 0 and gain["difference"] > -FLAT and gain["interval"][1] < FLAT
 
 
 def last_gain(points: Sequence[dict[str, Any]], params: EvaluationParams) -> dict[str, Any] | None:

@@ -250,4 +250,5 @@ def test_a_curve_is_flat_where_no_gain_worth_the_name_fits_its_interval_and_some
     assert not is_flat(points((0.95, 0.95), documents=4), EVALUATION)  # too few to say so
     assert not is_flat(points((0.8, 0.85), documents=400), EVALUATION)
     assert not is_flat(points((0.0, 0.0), documents=400), EVALUATION)  # nothing learnt yet
+    assert not is_flat(points((0.9, 0.6), documents=400), EVALUATION)  # a training that went wrong
     assert not is_flat(points((0.95,)), EVALUATION)
