@@ -126,7 +126,7 @@ def part_result(params: Params, prepared: Path, root: Path, title: str, parent: 
         known = {"epochs": training["params"]["train.epochs"], "seconds": training.get("seconds"), "mlflow_run_id": run}
         return {**known, "counts": counts_of(model, prepared, params).tolist()}
 
-    return kept_result(folder, title, train, score)
+    return kept_result(params, folder, title, train, score)
 
 
 def is_trained(params: Params, root: Path) -> bool:

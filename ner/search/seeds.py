@@ -103,7 +103,7 @@ def seed_result(params: Params, prepared: Path, base: Path, folder: Path, title:
         try_log_part(training_record(folder / "reports" / "training.json"), params.registry.experiment, scores)
         return entry(params.train.seed, scores)
 
-    return kept_result(folder, title, lambda: train_once(params, prepared, base, folder, title), score)
+    return kept_result(params, folder, title, lambda: train_once(params, prepared, base, folder, title), score)
 
 
 def score_model(params: Params, prepared: Path, model: Path) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Trainings beside the main one, each in a folder of its own: one that was killed goes on, one that is done is kept.
 
     folder = training_folder(params, prepared, base, Path("checkpoints/seeds"))
-    scores = kept_result(folder, "seed 43", lambda: train_once(params, prepared, base, folder, "seed 43"), score)
+    scores = kept_result(params, folder, "seed 43", train, score)    # train: calls train_once
 
 No library of deep learning is loaded before something is trained or scored.
 """
@@ -58,13 +58,15 @@ def code_of(stage: str, without: tuple[str, ...] = ()) -> str:
 
 
 def kept_result(
-    folder: Path, title: str, train: Callable[[], Path], score: Callable[[Path], dict[str, Any]]
+    params: Params, folder: Path, title: str, train: Callable[[], Path], score: Callable[[Path], dict[str, Any]]
 ) -> dict[str, Any]:
     """Return what `score` makes of the model that `train` gives; of it all no more than that and the reports stay.
 
-    What a killed run has left in `folder` is not done again. A result by another scorer is.
+    What a killed run has left in `folder` is not done again. A result by another scorer, or of what was predicted with
+    other parameters, is.
     """
-    result, scorer = folder / "result.json", code_of("seeds", without=OWN)
+    result = folder / "result.json"
+    scorer = f"{code_of('seeds', without=OWN)} {params.prediction.model_dump_json()}"
     known = read_json(result) if result.exists() else {}
     if known.pop("scored_by", None) == scorer:
         print(f"{title}: scored before, in {result}", flush=True)
