@@ -188,6 +188,17 @@ def test_data_that_both_predicted_is_taken_the_present_first(home):
     assert written()["fingerprint"] == OTHER
 
 
+def test_a_cross_validated_version_does_not_predict_validation_which_it_may_have_learnt(home):
+    version = new_version(predictions(fingerprint=OTHER), alias="champion")
+    client().set_model_version_tag("ner", version.version, "params", json.dumps({"split": {"folds": 3}}))
+    new_version(predictions(), alias="challenger")
+    Path("data/prepared").mkdir(parents=True)
+    manifest = {"source": "mini", "fingerprint": HERE, "labels": [], "splits": {}}
+    Path("data/prepared/manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(NerError, match="ner version 1 was cross-validated, .*: compare on test"):
+        run("--predict")
+
+
 def test_predictions_of_other_sentences_are_not_compared(home):
     new_version(predictions(), alias="champion")
     new_version(replace(predictions(), tokens=[["x"] * len(tags) for tags in predictions().tokens]), alias="challenger")
