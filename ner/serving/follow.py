@@ -70,13 +70,13 @@ class Follower:
             self._heard.set()
 
     def _ended(self, status: int) -> None:
+        self._task = asyncio.create_task(self._again())
         if not self._is_known:
             problem = f"ner.registry.promotion.follow_alias ended with status {status}; its lines above say why"
             self._told = self._told or {"version": None, "problem": problem, "absent": False}
             self._heard.set()
             return
         self._point(None, "the process that asks the registry ended")
-        self._task = asyncio.create_task(self._again())
 
     async def _again(self) -> None:
         await asyncio.sleep(ASK_AGAIN_AFTER_S)
