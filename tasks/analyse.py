@@ -1,7 +1,7 @@
 """Stage `analyse`: what a score does not say: each mistake, suspected annotations, figures, and one page with it all.
 
 Run     python -m tasks.analyse
-Reads   reports/predictions, reports/{metrics,disagreements,training}.json, reports/{history,loss,slices,documents,
+Reads   reports/predictions, reports/{metrics,training}.json, reports/{history,loss,slices,documents,
         thresholds,reliability,confusion}.csv
 Writes  reports/mistakes/{validation,test}.parquet, reports/label_issues.csv, reports/figures/*.png, reports/report.html
 """

@@ -69,7 +69,6 @@ class Outline(NamedTuple):
     labels: list[str]
     context: str
     fingerprint: str
-    precision: str | None = None
 
     @property
     def n_units(self) -> int:

@@ -181,7 +181,9 @@ def main(
     reference = (model or f"{params.registry.model}@{ALIAS}").removeprefix("models:/")
     beside = None
     if shadow or canary:
-        other = (shadow or f"{params.registry.model}@{CHALLENGER}").removeprefix("models:/")
+        other = (shadow or CHALLENGER).removeprefix("models:/")
+        if not {"@", "/"} & set(other):  # an alias alone
+            other = f"{params.registry.model}@{other}"
         beside = Beside(other, shadow_share if shadow else 0.0, canary)
     settings, store = read_settings(os.environ), Store.of(params.monitor, "serve")
     say = partial(print, flush=True)
