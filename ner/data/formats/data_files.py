@@ -26,6 +26,9 @@ NO_DATA = re.compile(
     r"(readme|licen[cs]e|copying|changelog|citation|makefile)\b.*|(dataset_infos?|dataset_dict|state)\.json",
     re.IGNORECASE,
 )
+PROSE = (".md", ".yml", ".yaml")  # data if they are Rasa's, or if their names say so
+RASA = re.compile(rb"^\s*(?:##|-)\s*intent\s*:", re.MULTILINE | re.IGNORECASE)
+START = 1 << 20  # bytes that are looked at
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # with members, empty
 _kept: list[tempfile.TemporaryDirectory[str]] = []  # each is removed when the process ends
 
@@ -51,6 +54,8 @@ def data_files(folder: Path) -> tuple[dict[str, list[Path]], list[tuple[Path, st
             skipped.append((path, "a hidden file"))
         elif NO_DATA.fullmatch(path.name) or (path.suffix.lower() not in SUFFIXES and not split_of(path, folder)):
             skipped.append((path, "its name says that it holds no annotated text"))
+        elif path.suffix.lower() in PROSE and not split_of(path, folder) and not RASA.search(head(path, START)):
+            skipped.append((path, "it has no examples of an intent, as Rasa writes them"))
         else:
             candidates.append(path)
     annotated = {path.with_suffix("") for path in candidates if path.suffix == ".ann"}
@@ -93,12 +98,17 @@ def _unpack(path: Path, _: int) -> Path:
             target = folder / member.filename
             if member.is_dir():
                 continue
-            target.parent.mkdir(parents=True, exist_ok=True)
             try:
+                target.parent.mkdir(parents=True, exist_ok=True)
                 with open_member(archive, member.filename) as stream, target.open("wb") as file:
                     shutil.copyfileobj(stream, file, 1 << 20)
             except (zipfile.BadZipFile, zlib.error, EOFError) as error:
                 raise CorpusError(
                     f"{path.name}: {member.filename} is damaged ({error}): get the archive again."
+                ) from None
+            except OSError as error:
+                raise CorpusError(
+                    f"{path.name}: {member.filename[:200]!r} cannot be unpacked here ({error.strerror}): unpack it "
+                    "yourself."
                 ) from None
     return folder

@@ -34,6 +34,7 @@ _DECLARATION = re.compile(r"\s*<[?!][^>]*>\s*")
 _STRUCTURE = set(
     "corpus root xml html head title body doc document text div section article p para s sent sentence".split()
 )
+LONGEST_ENTITY = 20  # lines; a mark that is open for longer lacks its other half
 _SECTION = re.compile(r"(?:#+|\s*-)\s*(?P<kind>intent|lookup|synonym|regex|rule|story)\s*:", re.IGNORECASE)
 _BULLET = re.compile(r"\s*[-*+]\s+(?P<text>.*)")
 
@@ -57,7 +58,7 @@ def tagged_records(
     types = {name for name in closed if name.lower() not in _STRUCTURE}
     passage, first, depth = "", 0, 0
     for number, line in chain(lines(path, encoding, progress), [(0, "")]):
-        if passage and (not line.strip() or depth <= 0):
+        if passage and (not line.strip() or depth <= 0 or number >= first + LONGEST_ENTITY):
             record = _untagged(passage, tag, closed, kind == ANGLES)
             if record["text"].strip() or record["entities"]:
                 yield f"line {first}", record

@@ -109,6 +109,8 @@ def test_webanno_across_sentences_without_a_value_and_a_folder_of_documents(tmp_
             r"x.py, line 2: no literal \(the file is read, not",
         ),
         ("x.py", "A = [('a', {})]\nB = [('b', {})]\n", r"x.py assigns several lists \(A, B\): put each into a file of"),
+        ("x.py", "A = [('a', {})]\nA += [('b', {})]\n", r"x.py, line 2: A is changed .*: write one list"),
+        ("x.py", "A = [('a', {})]\nA.append(('b', {}))\n", r"x.py, line 2: A is changed .*: write one list"),
         ("x.py", "import os\nos.abort()\n", r"x.py assigns no list of"),
         ("x.py", "A = [('a', {}\n", r"x.py, line 1: no valid Python \('\(' was never closed\)"),
         ("x.txt", "7|t|Bo came\nelse\n", r"x.txt, line 2: 'else' is no `ID\|t\|title`"),
@@ -303,6 +305,7 @@ def test_a_zip_archive_is_read_as_the_folder_that_it_holds(tmp_path):
         ({"../x.jsonl": "{}"}, r"x.zip holds '../x.jsonl', which climbs out of its folder"),
         ({}, r"x.zip: nothing in it is recognised: it is empty"),
         ({"a.png": "x"}, r"x.zip: nothing in it is recognised: a.png: its name says"),
+        ({"a": "x", "a/b.txt": "x"}, r"x.zip: 'a/b.txt' cannot be unpacked here"),
         (None, r"x.zip is no readable zip archive"),
     ],
 )
@@ -312,6 +315,25 @@ def test_an_archive_that_holds_no_corpus_is_told(tmp_path, members, message):
         path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(NerError, match=message):
         recognise(path)
+
+
+def test_scripts_and_notes_beside_the_data_are_left_out(tmp_path):
+    for name in ("train.txt", "test.txt"):
+        content(tmp_path / name, "Bo B-PER\ncame O\n\n" * 5)
+    content(tmp_path / "train.py", "import os\nos.abort()\n")
+    content(tmp_path / "load.py", "print 'of Python 2'\n")
+    content(tmp_path / "notes.md", "# Notes\nsee [here](guide.md)\n")
+    content(tmp_path / "config.yml", "seed: 42\n")
+    recognised, documents, _ = taken(tmp_path)
+    assert set(recognised.files) == {"train", "test"} and len(documents) == 10
+    assert {path.name for path, _ in recognised.skipped} == {"train.py", "load.py", "notes.md", "config.yml"}
+
+
+@pytest.mark.parametrize("mark", ["<PER>", "[PER]"])
+def test_a_mark_without_its_other_half_does_not_join_the_rest_of_the_file(tmp_path, mark):
+    lines = [f"{mark}Bo came.", *(f"{mark}Ek{mark[0]}/{mark[1:]} left {n}." for n in range(99))]
+    _, documents, report = taken(content(tmp_path / "x.txt", "\n".join(lines)))
+    assert len(documents) > 70 and report.entities == 99 and "is not closed" in report.listed[0].reason
 
 
 @pytest.mark.parametrize("names", ["token\ttag", "Wort\tNE"])
