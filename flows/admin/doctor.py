@@ -62,7 +62,7 @@ def addresses(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def ask_server(name: str, url: str) -> Finding:
-    """Return whether the server answers, its version, and how far its clock is from ours."""
+    """Return whether the server answers, and its version."""
     path = {"prefect": f"{url}/admin/version", "mlflow": f"{url}/version"}[name]
     shown = shown_uri(url)
     try:

@@ -1,1 +1,1 @@
-"""`ner bench`: how fast prediction, training and pipeline are."""
+"""`make bench`: how fast prediction, training and serving are; `make experiments`: what little data is worth."""

@@ -73,7 +73,7 @@ def recognise(path: Path, name: str | None = None, progress: Progress | None = N
                 forms.setdefault(split, {})[file] = _sniff(file, name, options)
             except Unrecognised as error:
                 if not root.is_dir() or (split not in (ALL, OTHER) and file.suffix != ".py"):  # train.py trains
-                    raise _unknown(error, file.parent if root.is_dir() else None) from None
+                    raise _unknown(error, path / file.parent.relative_to(root) if root.is_dir() else None) from None
                 skipped.append((file, str(error)))
     return _together(path, forms, skipped, options, progress)
 

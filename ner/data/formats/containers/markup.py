@@ -26,7 +26,8 @@ _PAIRS = {
     BRACKETS: re.compile(rf"\[{_NAME}\][^\n]{{0,500}}?\[/(?P=type)\]"),
     ANGLES: re.compile(r"<(?P<type>[^\W\d][\w.:-]*)(?:\s[^<>\n]*)?>[^\n]{0,500}?</(?P=type)\s*>"),
     LINKS: re.compile(
-        r"\[(?P<text>[^\[\]\n]+)\](?:\((?P<type>[^\W\d][\w.-]*)(?::(?!//)[^()\n]*)?\)|(?P<json>\{[^{}\n]*\}))"
+        r"\[(?P<text>[^\[\]\n]+)\](?:\((?![^()\n]*\.(?:md|rst|html?|txt|pdf|png|jpe?g|svg|py|json)\))"
+        r"(?P<type>[^\W\d][\w.-]*)(?::(?!//)[^()\n]*)?\)|(?P<json>\{[^{}\n]*\}))"
     ),
 }
 _KIND = re.compile(r"(?:^|\s)(?:type|label|category)\s*=\s*[\"'](?P<type>[^\"']+)", re.IGNORECASE)

@@ -329,6 +329,13 @@ def test_scripts_and_notes_beside_the_data_are_left_out(tmp_path):
     assert {path.name for path, _ in recognised.skipped} == {"train.py", "load.py", "notes.md", "config.yml"}
 
 
+def test_a_link_to_a_file_is_no_entity(tmp_path):
+    _, documents, _ = taken(
+        content(tmp_path / "x.txt", "[Bo](person) left, see [here](guide.md) and [there](a/b.html).")
+    )
+    assert entities(documents) == [[("person", "Bo")]]
+
+
 @pytest.mark.parametrize("mark", ["<PER>", "[PER]"])
 def test_a_mark_without_its_other_half_does_not_join_the_rest_of_the_file(tmp_path, mark):
     lines = [f"{mark}Bo came.", *(f"{mark}Ek{mark[0]}/{mark[1:]} left {n}." for n in range(99))]
