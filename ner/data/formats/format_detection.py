@@ -14,7 +14,7 @@ from ner.data.formats.docbin import docbin_form, read_docbin
 from ner.data.formats.document import Document, Report
 from ner.data.formats.format import OPTIONS, Format, Recognised, Unrecognised
 from ner.data.formats.notation import canonical, detect_notation
-from ner.data.formats.record_files import CSV, JSON, WEBANNO, container
+from ner.data.formats.record_files import CSV, JSON, PYTHON, WEBANNO, container
 from ner.data.formats.records_detection import has_known_header, records_form, token_rows_form
 from ner.data.formats.scheme_detection import Transitions, detect_scheme
 from ner.data.formats.span_records import read_spans, unit_of
@@ -50,6 +50,7 @@ FORMATS = {
     "brat": Family(brat_form, read_brat, "BRAT standoff, .txt beside .ann"),
     "docbin": Family(docbin_form, read_docbin, "spaCy's DocBin"),
 }
+BESIDE = (PYTHON, WEBANNO)  # kinds of files in which there may be nothing, whatever split their names say
 LINES = {"conll", "conllu", "token-rows"}  # a token each
 TAGGED = {"conll", "conllu", "tokens", "token-rows"}
 SPANNED = {"prodigy", "doccano", "label-studio", "spans", "texts"}
@@ -72,7 +73,7 @@ def recognise(path: Path, name: str | None = None, progress: Progress | None = N
             try:
                 forms.setdefault(split, {})[file] = _sniff(file, name, options)
             except Unrecognised as error:
-                if not root.is_dir() or (split not in (ALL, OTHER) and file.suffix != ".py"):  # train.py trains
+                if not root.is_dir() or (split not in (ALL, OTHER) and container(file) not in BESIDE):
                     raise _unknown(error, path / file.parent.relative_to(root) if root.is_dir() else None) from None
                 skipped.append((file, str(error)))
     return _together(path, forms, skipped, options, progress)

@@ -34,7 +34,7 @@ def literal_records(path: Path, encoding: str = "utf-8", progress: Progress | No
         raise Unrecognised(f"{path.name} assigns no list of records")
     if len(lists) > 1:
         raise CorpusError(f"{path.name} assigns several lists ({', '.join(lists)}): put each into a file of its own.")
-    if line := next((node.lineno for node in tree.body if _changes(node, next(iter(lists)))), None):
+    if line := next((node.lineno for node in _statements(tree.body) if _changes(node, next(iter(lists)))), None):
         raise CorpusError(
             f"{path.name}, line {line}: {next(iter(lists))} is changed (the file is read, not run): write one list."
         )
@@ -55,6 +55,14 @@ def _values(tree: ast.Module) -> Iterator[tuple[str, ast.expr | None]]:
             yield ast.unparse(node.target), node.value
         elif isinstance(node, ast.Expr):
             yield f"line {node.lineno}", node.value
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield statements and those inside of them, but for the bodies of functions and classes."""
+    for node in body:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node
+            yield from _statements([inner for inner in ast.iter_child_nodes(node) if isinstance(inner, ast.stmt)])
 
 
 def _changes(node: ast.stmt, name: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ner.data.formats.containers.json_stream import Record
+from ner.data.formats.format import Unrecognised
 from ner.data.formats.text_files import Progress, lines
 from ner.errors import CorpusError
 
@@ -34,7 +35,8 @@ class _Annotation(NamedTuple):
 def webanno_records(path: Path, encoding: str = "utf-8", progress: Progress | None = None) -> Iterator[Record]:
     """Yield one record: the tokens of each sentence, and under LAYER.FEATURE the spans as [first, past the last, type].
 
-    Raises CorpusError, with the line, for one that is no row, and a row with another number of cells than the layers.
+    Raises CorpusError, with the line, for one that is no row, and a row with another number of cells than the layers;
+    Unrecognised for a file without a layer, as a document is exported in which nothing is marked.
     """
     columns: list[str] = []  # "" for those of relations and chains
     sentences: list[list[str]] = []
@@ -66,7 +68,7 @@ def webanno_records(path: Path, encoding: str = "utf-8", progress: Progress | No
             if name:
                 _add(spans[name], cell, count - 1, f"{row['sentence']}-{row['token']}", row["part"], cells[0], name)
     if not any(columns):
-        raise CorpusError(f"{path.name} has no layer of spans (#T_SP): export it with the one of its entities.")
+        raise Unrecognised(f"{path.name} has no layer of spans (#T_SP), so that nobody has marked anything in it")
     record: dict[str, Any] = {name: [_item(a) for a in layer.values()] for name, layer in spans.items()}
     if sentences:
         yield "the file", {"sentences": sentences, "offsets": "exclusive", LINES: first, **record}

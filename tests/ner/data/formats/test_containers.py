@@ -110,6 +110,7 @@ def test_webanno_across_sentences_without_a_value_and_a_folder_of_documents(tmp_
         ),
         ("x.py", "A = [('a', {})]\nB = [('b', {})]\n", r"x.py assigns several lists \(A, B\): put each into a file of"),
         ("x.py", "A = [('a', {})]\nA += [('b', {})]\n", r"x.py, line 2: A is changed .*: write one list"),
+        ("x.py", "A = [('a', {})]\nfor i in 1, 2:\n    A[0] = ('b', {})\n", r"x.py, line 3: A is changed"),
         ("x.py", "A = [('a', {})]\nA.append(('b', {}))\n", r"x.py, line 2: A is changed .*: write one list"),
         ("x.py", "import os\nos.abort()\n", r"x.py assigns no list of"),
         ("x.py", "A = [('a', {}\n", r"x.py, line 1: no valid Python \('\(' was never closed\)"),
@@ -327,6 +328,14 @@ def test_scripts_and_notes_beside_the_data_are_left_out(tmp_path):
     recognised, documents, _ = taken(tmp_path)
     assert set(recognised.files) == {"train", "test"} and len(documents) == 10
     assert {path.name for path, _ in recognised.skipped} == {"train.py", "load.py", "notes.md", "config.yml"}
+
+
+@pytest.mark.parametrize("split", ["", "train-"])
+def test_a_document_that_nobody_has_annotated_is_left_out_of_a_webanno_export(tmp_path, split):
+    content(tmp_path / f"{split}1.tsv", "#FORMAT=WebAnno TSV 3.3\n#T_SP=x.P|a\n\n1-1\t0-2\tBo\tPER\t\n")
+    content(tmp_path / f"{split}2.tsv", "#FORMAT=WebAnno TSV 3.3\n\n\n#Text=Ek\n1-1\t0-2\tEk\t\n")
+    recognised, documents, _ = taken(tmp_path)
+    assert entities(documents) == [TWO] and [path.name for path, _ in recognised.skipped] == [f"{split}2.tsv"]
 
 
 def test_a_link_to_a_file_is_no_entity(tmp_path):
