@@ -26,7 +26,7 @@ NO_DATA = re.compile(
     r"(readme|licen[cs]e|copying|changelog|citation|makefile)\b.*|(dataset_infos?|dataset_dict|state)\.json",
     re.IGNORECASE,
 )
-PROSE = (".md", ".yml", ".yaml")  # data if they are Rasa's, or if their names say so
+YAML = (".yml", ".yaml")
 RASA = re.compile(rb"^\s*(?:##|-)\s*intent\s*:", re.MULTILINE | re.IGNORECASE)
 START = 1 << 20  # bytes that are looked at
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # with members, empty
@@ -54,7 +54,7 @@ def data_files(folder: Path) -> tuple[dict[str, list[Path]], list[tuple[Path, st
             skipped.append((path, "a hidden file"))
         elif NO_DATA.fullmatch(path.name) or (path.suffix.lower() not in SUFFIXES and not split_of(path, folder)):
             skipped.append((path, "its name says that it holds no annotated text"))
-        elif path.suffix.lower() in PROSE and not split_of(path, folder) and not RASA.search(head(path, START)):
+        elif _is_prose(path, folder):
             skipped.append((path, "it has no examples of an intent, as Rasa writes them"))
         else:
             candidates.append(path)
@@ -70,6 +70,13 @@ def data_files(folder: Path) -> tuple[dict[str, list[Path]], list[tuple[Path, st
         if group := [path for path in candidates if named[path] == split]:
             files[split or rest] = group
     return files, skipped
+
+
+def _is_prose(path: Path, folder: Path) -> bool:
+    """Whether a file is settings or notes: data are Rasa's, and Markdown whose name says a split."""
+    suffix = path.suffix.lower()
+    may_be = suffix in YAML or (suffix == ".md" and not split_of(path, folder))
+    return may_be and not RASA.search(head(path, START))
 
 
 def unpacked(path: Path) -> Path:

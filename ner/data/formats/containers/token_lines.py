@@ -11,6 +11,7 @@ from ner.data.formats.text_files import Progress, lines
 from ner.errors import CorpusError
 
 _DOCUMENT = re.compile(r"#\s*(?:\S+:)?document_id\s*=\s*(?P<name>.*\S)\s*")
+_END = re.compile(r"EndOfSentence|PySBDSegment")  # as MISC says it in 2022, and in 2020
 _SPACE = re.compile(r"[ \t]+")
 
 
@@ -28,7 +29,7 @@ def wikiner_records(path: Path, encoding: str = "utf-8", progress: Progress | No
 
 
 def hipe_records(path: Path, encoding: str = "utf-8", progress: Progress | None = None) -> Iterator[Record]:
-    """Yield each sentence with all columns but MISC, which says where one ends (EndOfSentence); blank lines do, too.
+    """Yield each sentence with all columns but MISC, which says where one ends; blank lines do, too.
 
     Raises CorpusError, with the line, for a row with another number of cells than the header has.
     """
@@ -50,7 +51,7 @@ def hipe_records(path: Path, encoding: str = "utf-8", progress: Progress | None 
             rows.append(cells)
             misc = dict(zip(header, cells, strict=True)).get("MISC", "")
         named = _DOCUMENT.fullmatch(line) if is_comment else None
-        if rows and (named or not line.strip() or "EndOfSentence" in misc):
+        if rows and (named or not line.strip() or _END.search(misc)):
             columns: dict[str, Any] = dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
             columns.pop("MISC", None)
             yield f"line {first}", {"document_id": document, **columns}

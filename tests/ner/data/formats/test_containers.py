@@ -324,10 +324,10 @@ def test_scripts_and_notes_beside_the_data_are_left_out(tmp_path):
     content(tmp_path / "train.py", "import os\nos.abort()\n")
     content(tmp_path / "load.py", "print 'of Python 2'\n")
     content(tmp_path / "notes.md", "# Notes\nsee [here](guide.md)\n")
-    content(tmp_path / "config.yml", "seed: 42\n")
+    content(tmp_path / "train.yml", "seed: 42\n")
     recognised, documents, _ = taken(tmp_path)
     assert set(recognised.files) == {"train", "test"} and len(documents) == 10
-    assert {path.name for path, _ in recognised.skipped} == {"train.py", "load.py", "notes.md", "config.yml"}
+    assert {path.name for path, _ in recognised.skipped} == {"train.py", "load.py", "notes.md", "train.yml"}
 
 
 @pytest.mark.parametrize("split", ["", "train-"])
@@ -336,6 +336,13 @@ def test_a_document_that_nobody_has_annotated_is_left_out_of_a_webanno_export(tm
     content(tmp_path / f"{split}2.tsv", "#FORMAT=WebAnno TSV 3.3\n\n\n#Text=Ek\n1-1\t0-2\tEk\t\n")
     recognised, documents, _ = taken(tmp_path)
     assert entities(documents) == [TWO] and [path.name for path, _ in recognised.skipped] == [f"{split}2.tsv"]
+
+
+@pytest.mark.parametrize("end", ["EndOfSentence", "EndOfLine|PySBDSegment"])
+def test_a_sentence_of_hipe_ends_as_either_version_says_it(tmp_path, end):
+    rows = f"TOKEN\tNE-COARSE-LIT\tMISC\nBo\tB-pers\t_\nleft\tO\t{end}\nEk\tB-pers\t{end}\n"
+    _, documents, _ = taken(content(tmp_path / "x.tsv", rows))
+    assert [row.tokens for document in documents for row in document.sentences] == [["Bo", "left"], ["Ek"]]
 
 
 def test_a_link_to_a_file_is_no_entity(tmp_path):
