@@ -16,9 +16,11 @@ from typing import Any
 
 from dvc.repo import Repo
 from dvc.stage.cache import RunCacheNotFoundError
+from ruamel.yaml import YAML
 
 Log = Callable[[str], None]
 
+RUNS = "runs"  # DVC's name of the folder with the run cache
 NOT_SHARED = {"gate", "export", "register", "register_export"}  # they ask the registry of their own checkout; seconds
 
 
@@ -45,15 +47,21 @@ def send(root: Path, name: str, log: Log) -> None:
     """Put what the stage has made, now or while the remote could not be reached, into the remote: files, then notes."""
     try:
         with _at_work(root) as repo:
-            near = repo.cache.legacy
-            repo.stage_cache.save(_stage(repo, name))  # DVC itself leaves out a stage with an output with cache: false
-            entries = [(path.parent.name, path.name) for path in Path(near.path, "runs").glob("*/*/*")]
+            near, far, stage = repo.cache.legacy, _far(repo), _stage(repo, name)
+            repo.stage_cache.save(stage)  # DVC itself leaves out a stage that has an output with cache: false
+            entries = _unsent(near, far, stage.cmd)
             for objects in repo.stage_cache.get_used_objs(entries).values():
                 repo.cloud.push(objects)
-            repo.stage_cache.transfer(near, _far(repo), force=False)
-            log("Its result is in the remote.")
+            for key, value in entries:
+                path = f"{RUNS}/{key[:2]}/{key}/{value}"
+                target = far.fs.join(far.path, *path.split("/"))
+                far.fs.makedirs(far.fs.parent(target), exist_ok=True)
+                far.fs.put_file(near.fs.join(near.path, *path.split("/")), target)
     except Exception as error:
         log(f"warning: the remote does not take the result ({_short(error)}); it is sent after a later run.")
+    else:
+        if entries:
+            log("Its result is in the remote.")
 
 
 def absolute_remotes(root: Path) -> dict[str, dict[str, Any]]:
@@ -76,6 +84,15 @@ def _stage(repo: Repo, name: str) -> Any:
 
 def _far(repo: Repo) -> Any:
     return repo.cloud.get_remote_odb(None, "push --run-cache", hash_name="md5-dos2unix")
+
+
+def _unsent(near: Any, far: Any, command: str) -> list[tuple[str, str]]:
+    """Return (key, value) of the run cache's entries for that command that the remote has not."""
+    folder = far.fs.join(far.path, RUNS)
+    there = {far.fs.relpath(path, folder) for path in far.fs.find(folder)} if far.fs.exists(folder) else set()
+    here = Path(near.path, RUNS)
+    missing = [path for path in here.glob("*/*/*") if path.relative_to(here).as_posix() not in there]
+    return [(path.parent.name, path.name) for path in missing if YAML(typ="safe").load(path)["cmd"] == command]
 
 
 def _short(error: Exception) -> str:
