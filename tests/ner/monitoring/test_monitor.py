@@ -66,7 +66,6 @@ def params(home):
 def keep(home: Path, rows: list[dict], model: str = "ner/1") -> None:
     store = Store(home / "kept", 1 << 24, "serve")
     store.add(model, rows, ["a"] * len(rows))
-    store.close()
 
 
 def test_a_window_is_compared_once_written_and_logged_and_the_next_one_waits_for_new_texts(home, params):

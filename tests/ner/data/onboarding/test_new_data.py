@@ -188,7 +188,7 @@ def test_a_second_delivery_is_held_to_the_first_and_its_entry_keeps_what_a_perso
     entry = read_catalog().corpora["mine"]
     assert entry.license == "ours alone" and entry.files()["all"][0].sha256 != first
     assert profile_path("mine").read_bytes() == profile
-    with pytest.raises(Exception, match=r"export\.jsonl, line \d+: .*No entity type is new to the profile"):
+    with pytest.raises(Exception, match=r"export\.jsonl, line \d+, token \d+: .*No entity type is new to the profile"):
         run_stages(root)
     call(main, "local/export.jsonl", "--name", "mine", "--new-profile")
     assert len(run_stages(root)) == 3
