@@ -39,6 +39,7 @@ def read_rows(root):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.operations
 def test_ours_and_the_best_plain_one_by_validation_are_scored_on_test_and_no_other_is(rows):
     assert [row["recipe"] for row in rows] and [*rows[0]] == HEAD
     assert {row["recipe"] for row in rows} == {
@@ -55,6 +56,7 @@ def test_ours_and_the_best_plain_one_by_validation_are_scored_on_test_and_no_oth
     assert low <= float(ours["test F1"]) <= high and ours["epochs"] == "2" and int(ours["seconds"]) >= 0
 
 
+@pytest.mark.operations
 def test_what_has_a_row_is_not_trained_again_and_another_recipe_gets_a_row_without_test(root, rows, monkeypatch):
     monkeypatch.chdir(root)
     before = (root / small_corpora.CSV).read_bytes()
